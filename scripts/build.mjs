@@ -1,0 +1,22 @@
+// Builds dist/: the command line (deft.js) and the library entries, from TypeScript by esbuild.
+import { build } from "esbuild";
+import { readFileSync } from "node:fs";
+
+const { dependencies, optionalDependencies } = JSON.parse(readFileSync("package.json", "utf8"));
+const external = Object.keys({ ...dependencies, ...optionalDependencies });
+const common = { bundle: true, format: "esm", target: "es2023", sourcemap: true, logLevel: "warning" };
+await build({
+  ...common,
+  entryPoints: { deft: "src/cli/main.ts" },
+  outdir: "dist",
+  platform: "node",
+  external,
+  banner: { js: "#!/usr/bin/env node" },
+});
+await build({
+  ...common,
+  entryPoints: { index: "src/tensor/index.ts", nn: "src/nn/index.ts", deft_lib: "src/deft/index.ts" },
+  outdir: "dist/lib",
+  platform: "browser",
+  splitting: true,
+});
