@@ -1,0 +1,53 @@
+/** Pictures of one size, by index. Pure: the same index gives the same picture each time. */
+export interface ImageDataset {
+  readonly name: string;
+  readonly length: number;
+  readonly channels: 1 | 3;
+  readonly side: number;
+  /** The picture at 0 <= index < length as CHW in [-1, 1]. */
+  get(index: number): Promise<Float32Array>;
+}
+
+/** `thinned`: ImageNet and FFHQ, large enough to take a tenth of; `folder`: a user's own pictures. */
+export type SplitRule = "thinned" | "folder";
+
+export interface FinetuningSplit {
+  readonly train: number[];
+  readonly validation: number[];
+}
+
+/** Below this many pictures a folder is not thinned: all but the validation pictures train. */
+const SMALL_FOLDER = 1000;
+
+/**
+ * Indices for fine-tuning and validation out of n pictures, disjoint when n > 1 (spec, section 8).
+ * `thinned`: fine-tuning 0, 10, 20, ...; validation 1, 101, 201, ... `folder` with n < 1000: validation
+ * 0, 10, 20, ..., the rest trains; a larger folder is thinned. A single picture serves both.
+ */
+export function splitFinetuning(n: number, rule: SplitRule): FinetuningSplit {
+  const all = Array.from({ length: n }, (_, i) => i);
+  if (n < 2) return { train: all, validation: all };
+  if (rule === "folder" && n < SMALL_FOLDER) {
+    return { train: all.filter((i) => i % 10 !== 0), validation: all.filter((i) => i % 10 === 0) };
+  }
+  return { train: all.filter((i) => i % 10 === 0), validation: all.filter((i) => i % 100 === 1) };
+}
+
+/** The pictures of `dataset` at `indices`, in that order. */
+export function subset(dataset: ImageDataset, indices: readonly number[]): ImageDataset {
+  return {
+    name: dataset.name,
+    length: indices.length,
+    channels: dataset.channels,
+    side: dataset.side,
+    get: (index) => dataset.get(indexIn(indices, index, dataset.name)),
+  };
+}
+
+/** items[index], or a RangeError that names the data set. */
+export function indexIn<T>(items: readonly T[], index: number, name: string): T {
+  const item = items[index];
+  if (item === undefined)
+    throw new RangeError(`${name}: no picture ${index}; expected 0 to ${items.length - 1}`);
+  return item;
+}
