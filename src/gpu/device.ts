@@ -1,0 +1,71 @@
+// The device: adapter, requested limits and features, errors. Knows buffers and submits, nothing of numerics.
+import { DeviceError } from "./errors.ts";
+import { Pool } from "./pool.ts";
+import { Queue } from "./queue.ts";
+
+export interface DeviceOptions {
+  /** Forces kernel variants, "base" or "family:variant,…" (src/kernels/variant.ts). */
+  kernels?: string;
+  /** Bytes of freed buffers kept for reuse. */
+  poolBytes?: number;
+}
+
+const FEATURES = ["subgroups", "shader-f16", "timestamp-query"] as const;
+const LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupSizeY",
+] as const;
+
+export class Device {
+  readonly gpu: GPUDevice;
+  readonly adapterName: string;
+  /** Runs on the CPU (lavapipe, SwiftShader): other kernel variants win there. */
+  readonly software: boolean;
+  /** Lanes of a subgroup when it is fixed and the feature is there, else 0. */
+  readonly subgroupSize: number;
+  readonly pool: Pool;
+  readonly queue: Queue;
+  readonly kernels: string;
+  /** Compiled pipelines, bind groups and variant choices by key; owned by src/kernels. */
+  readonly cache = new Map<string, unknown>();
+  /** Bound where a kernel's optional input is absent. */
+  readonly placeholder: GPUBuffer;
+
+  constructor(gpu: GPUDevice, info: GPUAdapterInfo, options: DeviceOptions) {
+    this.gpu = gpu;
+    this.adapterName = info.description || info.device || info.vendor || "unknown adapter";
+    this.software = /llvmpipe|lavapipe|swiftshader/i.test(`${info.description} ${info.device}`);
+    const fixed = info.subgroupMinSize === info.subgroupMaxSize;
+    this.subgroupSize = gpu.features.has("subgroups") && fixed ? (info.subgroupMinSize ?? 0) : 0;
+    this.pool = new Pool(gpu, options.poolBytes ?? 2 ** 30);
+    this.queue = new Queue(gpu);
+    this.kernels = options.kernels ?? "";
+    this.placeholder = gpu.createBuffer({ size: 256, usage: GPUBufferUsage.STORAGE, label: "placeholder" });
+    gpu.onuncapturederror = (event) => {
+      this.queue.failure ??= new DeviceError(event.error.message);
+    };
+    void gpu.lost.then((lost) => {
+      if (lost.reason !== "destroyed")
+        this.queue.failure ??= new DeviceError(`the GPU device was lost: ${lost.message}`);
+    });
+  }
+
+  destroy(): void {
+    this.gpu.destroy();
+  }
+}
+
+/** Opens a device with every feature and limit of the adapter that the kernels can use. */
+export async function openDevice(adapter: GPUAdapter, options: DeviceOptions = {}): Promise<Device> {
+  const requiredFeatures = FEATURES.filter((f) => adapter.features.has(f));
+  const requiredLimits = Object.fromEntries(LIMITS.map((l) => [l, adapter.limits[l]]));
+  const gpu = await adapter.requestDevice({ requiredFeatures, requiredLimits }).catch((e: unknown) => {
+    throw new DeviceError(`the adapter refused a device: ${String(e)}`);
+  });
+  return new Device(gpu, adapter.info, options);
+}

@@ -1,0 +1,81 @@
+// Buffers by size class. A freed buffer is handed out again at once: recorded commands run in order, so the next user's
+// writes come after the last user's reads. Buffers are only destroyed behind a fence (trim), never while a command may use them.
+import { DeviceError } from "./errors.ts";
+
+export interface PoolBuffer {
+  readonly buffer: GPUBuffer;
+  /** Bytes of the size class, at least what was asked for. */
+  readonly size: number;
+}
+
+export interface MemoryStats {
+  /** Bytes in use now, by size class. */
+  live: number;
+  /** Bytes kept for reuse. */
+  pooled: number;
+  /** Largest `live` since the device was opened or `resetPeak`. */
+  peak: number;
+}
+
+/** Powers of two with four steps each: at most 25 % more than asked for, 256 bytes at least. */
+export function sizeClass(bytes: number): number {
+  const power = 2 ** Math.max(8, Math.ceil(Math.log2(Math.max(bytes, 1))));
+  const step = power / 8;
+  return power <= 256 ? 256 : Math.ceil(bytes / step) * step;
+}
+
+export class Pool {
+  readonly #device: GPUDevice;
+  readonly #free = new Map<number, GPUBuffer[]>();
+  readonly #cap: number;
+  readonly stats: MemoryStats = { live: 0, pooled: 0, peak: 0 };
+
+  /** @param cap bytes kept for reuse at most (trimmed behind a fence) */
+  constructor(device: GPUDevice, cap: number) {
+    this.#device = device;
+    this.#cap = cap;
+  }
+
+  acquire(bytes: number, label: string): PoolBuffer {
+    const size = sizeClass(bytes);
+    const limit = Math.min(
+      this.#device.limits.maxBufferSize,
+      this.#device.limits.maxStorageBufferBindingSize,
+    );
+    if (size > limit)
+      throw new DeviceError(
+        `${label}: needs ${bytes} bytes in one buffer; this adapter binds ${limit} at most; use a smaller batch or image side`,
+      );
+    const list = this.#free.get(size);
+    const reused = list?.pop();
+    if (reused) this.stats.pooled -= size;
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    const buffer = reused ?? this.#device.createBuffer({ size, usage, label });
+    this.stats.live += size;
+    this.stats.peak = Math.max(this.stats.peak, this.stats.live);
+    return { buffer, size };
+  }
+
+  release({ buffer, size }: PoolBuffer): void {
+    const list = this.#free.get(size);
+    if (list) list.push(buffer);
+    else this.#free.set(size, [buffer]);
+    this.stats.live -= size;
+    this.stats.pooled += size;
+  }
+
+  resetPeak(): void {
+    this.stats.peak = this.stats.live;
+  }
+
+  /** Destroys pooled buffers over the cap, largest classes first. Only call when no submitted or recorded command is left. */
+  trim(cap = this.#cap): void {
+    for (const size of [...this.#free.keys()].sort((a, b) => b - a)) {
+      const list = this.#free.get(size) ?? [];
+      while (this.stats.pooled > cap && list.length > 0) {
+        list.pop()?.destroy();
+        this.stats.pooled -= size;
+      }
+    }
+  }
+}

@@ -1,0 +1,123 @@
+// Records dispatches and copies into one encoder and submits them in batches; parameters of the dispatches of a batch go
+// into one uniform buffer, bound with a dynamic offset, written just before the batch is submitted (queue order makes the
+// rewriting of that buffer safe).
+import { DeviceError } from "./errors.ts";
+
+const SLOT = 256; // minUniformBufferOffsetAlignment of WebGPU's default limits
+const BATCH = 64; // dispatches a submit
+
+export interface QueueCounters {
+  dispatches: number;
+  submits: number;
+}
+
+export class Queue {
+  readonly #device: GPUDevice;
+  readonly params: GPUBuffer;
+  readonly #staging = new ArrayBuffer(SLOT * BATCH);
+  readonly #bytes = new Uint8Array(this.#staging);
+  #encoder: GPUCommandEncoder | undefined;
+  #pass: GPUComputePassEncoder | undefined;
+  #slots = 0;
+  /** First error of the device; every later read fails with it. */
+  failure: Error | undefined;
+  readonly counters: QueueCounters = { dispatches: 0, submits: 0 };
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+    this.params = device.createBuffer({
+      size: SLOT * BATCH,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+      label: "params",
+    });
+  }
+
+  #open(): GPUCommandEncoder {
+    this.#encoder ??= this.#device.createCommandEncoder();
+    return this.#encoder;
+  }
+
+  #endPass(): void {
+    this.#pass?.end();
+    this.#pass = undefined;
+  }
+
+  /** Records one dispatch; `params` are the bytes of the kernel's Params struct (256 at most). */
+  dispatch(
+    pipeline: GPUComputePipeline,
+    group: GPUBindGroup,
+    params: Uint8Array | undefined,
+    grid: readonly number[],
+  ): void {
+    this.#pass ??= this.#open().beginComputePass();
+    this.#pass.setPipeline(pipeline);
+    if (params) {
+      this.#bytes.set(params, this.#slots * SLOT);
+      this.#pass.setBindGroup(0, group, [this.#slots * SLOT]);
+    } else this.#pass.setBindGroup(0, group);
+    this.#pass.dispatchWorkgroups(grid[0] ?? 1, grid[1] ?? 1, grid[2] ?? 1);
+    this.counters.dispatches++;
+    if (++this.#slots === BATCH) this.flush();
+  }
+
+  copy(from: GPUBuffer, fromOffset: number, to: GPUBuffer, toOffset: number, bytes: number): void {
+    this.#endPass();
+    this.#open().copyBufferToBuffer(from, fromOffset, to, toOffset, bytes);
+  }
+
+  clear(buffer: GPUBuffer): void {
+    this.#endPass();
+    this.#open().clearBuffer(buffer);
+  }
+
+  /** Writes host data. Recorded commands are submitted first, since writeBuffer would overtake them. */
+  upload(buffer: GPUBuffer, data: ArrayBufferView<ArrayBuffer>, offset = 0): void {
+    this.flush();
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    if (bytes.byteLength % 4 === 0) this.#device.queue.writeBuffer(buffer, offset, bytes);
+    else {
+      const padded = new Uint8Array((bytes.byteLength + 3) & ~3);
+      padded.set(bytes);
+      this.#device.queue.writeBuffer(buffer, offset, padded);
+    }
+  }
+
+  flush(): void {
+    if (!this.#encoder) return;
+    this.#endPass();
+    if (this.#slots > 0) this.#device.queue.writeBuffer(this.params, 0, this.#staging, 0, this.#slots * SLOT);
+    this.#device.queue.submit([this.#encoder.finish()]);
+    this.counters.submits++;
+    this.#encoder = undefined;
+    this.#slots = 0;
+  }
+
+  /** Waits until everything recorded so far has run; rejects with the device's first error. */
+  async idle(): Promise<void> {
+    this.flush();
+    await this.#device.queue.onSubmittedWorkDone();
+    if (this.failure) throw this.failure;
+  }
+
+  /** Copies `bytes` of a buffer, from `offset` on, to the host. */
+  async read(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
+    const size = (bytes + 3) & ~3;
+    const staging = this.#device.createBuffer({
+      size,
+      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+    });
+    try {
+      this.copy(buffer, offset, staging, 0, size);
+      this.flush();
+      await staging.mapAsync(GPUMapMode.READ).catch((e: unknown) => {
+        throw this.failure ?? new DeviceError(`read: the buffer could not be mapped; ${String(e)}`);
+      });
+      if (this.failure) throw this.failure;
+      const out = staging.getMappedRange().slice(0, bytes);
+      staging.unmap();
+      return out;
+    } finally {
+      staging.destroy();
+    }
+  }
+}

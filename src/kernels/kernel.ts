@@ -1,0 +1,169 @@
+// Runs WGSL: pipelines, bind groups, parameters, launch limits. Knows buffers and numbers, never tensors or gradients.
+import type { Device } from "../gpu/device.ts";
+import { KernelError } from "../gpu/errors.ts";
+import { expand, type Entries, type Entry, type Shader, type Values } from "./shader.ts";
+
+/** Anything with a buffer: a tensor fits without this layer knowing what a tensor is. */
+export interface HasBuffer {
+  readonly buffer: GPUBuffer;
+  /** Byte range; the whole buffer without one. */
+  readonly offset?: number;
+  readonly bytes?: number;
+}
+
+type Buffers<E> = E extends { buffers: infer B extends string } ? { [K in B]: HasBuffer | null } : never;
+type Params<E> = E extends { params: infer P } ? P : never;
+
+export interface KernelOptions<P> {
+  /** Workgroups to launch. */
+  readonly grid: (params: P, values: Values) => readonly number[];
+}
+
+export type Kernel<E> = (device: Device, buffers: Buffers<E>, params: Params<E>, values?: Values) => void;
+
+interface Built {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+const MAX_GROUPS = 65535;
+
+/** Workgroups for n invocations of `size` each, two-dimensional past 65535; kernels use id.y * wgs.x * size + id.x. */
+export function grid1d(n: number, size: number): [number, number] {
+  const groups = Math.max(1, Math.ceil(n / size));
+  return groups <= MAX_GROUPS ? [groups, 1] : [MAX_GROUPS, Math.ceil(groups / MAX_GROUPS)];
+}
+
+/** Numbers of live objects, so that bind groups can be cached by the identity of their buffers. */
+const ids = new WeakMap<object, number>();
+let nextId = 1;
+function idOf(object: object): number {
+  let id = ids.get(object);
+  if (id === undefined) ids.set(object, (id = nextId++));
+  return id;
+}
+
+function build(device: Device, shader: Shader<Entries>, entry: Entry, values: Values): Built {
+  const { code, lines } = expand(shader, values);
+  const label = `${shader.name}/${entry.name} ${JSON.stringify(values)}`;
+  const module = device.gpu.createShaderModule({ code, label });
+  void module.getCompilationInfo().then((info) => {
+    const bad = info.messages.find((m) => m.type === "error");
+    if (bad)
+      device.queue.failure = new KernelError(
+        `${label}: ${bad.message} at shaders/${lines[bad.lineNum - 1] ?? "?"}: ${code.split("\n")[bad.lineNum - 1]?.trim() ?? ""}`,
+      );
+  });
+  const layout = device.gpu.createBindGroupLayout({
+    label,
+    entries: [
+      ...entry.buffers.map((b) => ({
+        binding: b.binding,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type: b.access === "read" ? ("read-only-storage" as const) : ("storage" as const) },
+      })),
+      ...(entry.uniform < 0
+        ? []
+        : [
+            {
+              binding: entry.uniform,
+              visibility: GPUShaderStage.COMPUTE,
+              buffer: {
+                type: "uniform" as const,
+                hasDynamicOffset: true,
+                minBindingSize: entry.params.length * 4,
+              },
+            },
+          ]),
+    ],
+  });
+  const pipeline = device.gpu.createComputePipeline({
+    label,
+    layout: device.gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
+    compute: { module, entryPoint: entry.name },
+  });
+  return { pipeline, layout };
+}
+
+/** Every entry point of every shader that a kernel was defined for: tests compile all of them. */
+export const defined: { shader: Shader<Entries>; entry: string }[] = [];
+
+/**
+ * Makes a launcher for one entry point. The launcher records a dispatch; nothing runs before the queue is flushed.
+ * `values` are the variant's constants (lines marked //!param), of which each combination is compiled once per device.
+ */
+export function defineKernel<E extends Entries, K extends keyof E & string>(
+  shader: Shader<E>,
+  name: K,
+  options: KernelOptions<Params<E[K]>>,
+): Kernel<E[K]> {
+  const entry = shader.entries.find((e) => e.name === name);
+  if (!entry) throw new KernelError(`${shader.name}: no entry point ${name}`);
+  defined.push({ shader, entry: name });
+  const bytes = new ArrayBuffer(entry.params.length * 4);
+  const [view, raw] = [new DataView(bytes), new Uint8Array(bytes)];
+  return (device, buffers, params, values = {}) => {
+    const key = `${shader.name}/${name}/${JSON.stringify(values)}`;
+    let built = device.cache.get(key) as Built | undefined;
+    if (!built) device.cache.set(key, (built = build(device, shader, entry, values)));
+    const given = buffers as Record<string, HasBuffer | null>;
+    let groupKey = key;
+    const resources = entry.buffers.map((b) => {
+      const bound = given[b.name] ?? { buffer: device.placeholder };
+      if (bound.buffer === device.placeholder && b.access !== "read")
+        throw new KernelError(`${key}: no buffer for ${b.name}`);
+      groupKey += `,${idOf(bound.buffer)}`;
+      if (bound.bytes === undefined) return { buffer: bound.buffer };
+      groupKey += `+${bound.offset ?? 0}:${bound.bytes}`;
+      return { buffer: bound.buffer, offset: bound.offset ?? 0, size: bound.bytes };
+    });
+    let group = bindGroups(device).get(groupKey);
+    if (!group) {
+      group = device.gpu.createBindGroup({
+        label: key,
+        layout: built.layout,
+        entries: [
+          ...entry.buffers.map((b, i) => ({
+            binding: b.binding,
+            resource: resources[i] as GPUBufferBinding,
+          })),
+          ...(entry.uniform < 0
+            ? []
+            : [
+                {
+                  binding: entry.uniform,
+                  resource: {
+                    buffer: device.queue.params,
+                    size: Math.max(16, Math.ceil(bytes.byteLength / 16) * 16),
+                  },
+                },
+              ]),
+        ],
+      });
+      bindGroups(device).set(groupKey, group);
+    }
+    entry.params.forEach(({ field, type }, i) => {
+      const v = (params as Record<string, number>)[field];
+      if (v === undefined || Number.isNaN(v))
+        throw new KernelError(`${key}: parameter ${field} is ${String(v)}`);
+      if (type === "f32") view.setFloat32(4 * i, v, true);
+      else if (type === "i32") view.setInt32(4 * i, v, true);
+      else view.setUint32(4 * i, v, true);
+    });
+    const grid = options.grid(params, values);
+    if (grid.some((g) => !(g >= 1 && g <= MAX_GROUPS)))
+      throw new KernelError(
+        `${key}: grid ${grid.join("x")} of ${JSON.stringify(params)}; each side 1 to ${MAX_GROUPS}`,
+      );
+    device.queue.dispatch(built.pipeline, group, entry.uniform < 0 ? undefined : raw, grid);
+  };
+}
+
+/** Bind groups by kernel and buffers; dropped whole when many have gathered (buffers come from a pool, so the set is small). */
+const MAX_GROUPS_CACHED = 16384;
+function bindGroups(device: Device): Map<string, GPUBindGroup> {
+  let map = device.cache.get("bind-groups") as Map<string, GPUBindGroup> | undefined;
+  if (!map) device.cache.set("bind-groups", (map = new Map()));
+  if (map.size > MAX_GROUPS_CACHED) map.clear();
+  return map;
+}

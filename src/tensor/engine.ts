@@ -1,0 +1,144 @@
+// Who owns what until when. Users never count references: ops run synchronously (they only record), so ownership follows
+// lexical scopes. What a scope makes dies with it, unless returned (moves to the parent) or kept.
+import type { Device } from "../gpu/device.ts";
+import { DisposedError, GradientError } from "./errors.ts";
+import { sizeOf, type Shape } from "./shape.ts";
+import { backward, releaseNode, type Node } from "./tape.ts";
+import { Storage, Tensor, type Dtype, type TypedData } from "./tensor.ts";
+
+export class Engine {
+  readonly device: Device;
+  readonly #scopes: Set<Tensor>[] = [];
+  #nodes: Node[] = [];
+  #recording = true;
+  constructor(device: Device) {
+    this.device = device;
+  }
+
+  /** Whether ops are being recorded for gradients. */
+  get recording(): boolean {
+    return this.#recording;
+  }
+
+  /**
+   * Runs `fn` and frees every tensor made inside, except those it returns (alone, in an array or in a plain object, nested)
+   * or keep()s. Throws when `fn` returns a promise: ownership is lexical. The tape is dropped when the outermost scope closes.
+   */
+  scope<T>(fn: () => T): T {
+    const mine = new Set<Tensor>();
+    this.#scopes.push(mine);
+    let result: T | undefined;
+    try {
+      result = fn();
+      if (result instanceof Promise)
+        throw new DisposedError("scope: the function returned a promise; read results outside the scope");
+      return result;
+    } finally {
+      this.#scopes.pop();
+      const parent = this.#scopes.at(-1);
+      const escaping = new Set<Tensor>();
+      collect(result, escaping);
+      for (const t of mine) {
+        if (escaping.has(t)) parent?.add(t);
+        else t.dispose("its scope closed");
+      }
+      if (!parent) this.dropTape();
+    }
+  }
+
+  /** Runs `fn` without recording. */
+  noGrad<T>(fn: () => T): T {
+    const before = this.#recording;
+    this.#recording = false;
+    try {
+      return fn();
+    } finally {
+      this.#recording = before;
+    }
+  }
+
+  own(t: Tensor): void {
+    this.#scopes.at(-1)?.add(t);
+  }
+
+  disown(t: Tensor): void {
+    for (const s of this.#scopes) s.delete(t);
+  }
+
+  record(node: Node): void {
+    this.#nodes.push(node);
+  }
+
+  takeNodes(): Node[] {
+    const nodes = this.#nodes;
+    this.#nodes = [];
+    return nodes;
+  }
+
+  dropTape(): void {
+    for (const node of this.takeNodes()) releaseNode(node);
+  }
+
+  /** Uninitialised tensor: recycled memory holds old data, so whoever asks for it writes every element. */
+  empty(shape: Shape, dtype: Dtype = "f32", origin = "empty"): Tensor {
+    if (shape.some((v) => !Number.isInteger(v) || v < 0))
+      throw new GradientError(`${origin}: shape [${shape.join(",")}]`);
+    return new Tensor(
+      this,
+      [...shape],
+      dtype,
+      origin,
+      new Storage(this, Math.max(4, sizeOf(shape) * 4), origin),
+    );
+  }
+
+  /** Tensor of host data; Float32Array gives f32, Uint32Array u32, Int32Array i32; a list of numbers f32. */
+  tensor(data: TypedData | readonly number[], shape: Shape = [data.length], origin = "tensor"): Tensor {
+    const typed = ArrayBuffer.isView(data) ? data : Float32Array.from(data);
+    const dtype = typed instanceof Float32Array ? "f32" : typed instanceof Uint32Array ? "u32" : "i32";
+    const t = this.empty(shape, dtype, origin);
+    t.write(typed);
+    return t;
+  }
+
+  /** d(output·seed)/d(wanted); output must be a scalar unless a seed is given. Null where there is no dependence. */
+  gradients(output: Tensor, wanted: readonly Tensor[], seed?: Tensor): (Tensor | null)[] {
+    if (!seed && output.size !== 1)
+      throw new GradientError(
+        `gradient of [${output.shape.join(",")}]: give a seed of its shape, or reduce it to one number`,
+      );
+    return this.scope(() => {
+      const dy = seed ?? this.tensor([1], output.shape, "seed");
+      return this.noGrad(() => backward(this, output, dy, wanted));
+    });
+  }
+
+  /**
+   * Runs `fn` with a tape of its own: recorded and used inside, dropped at the end, the outer tape untouched. For
+   * recomputation inside a backward rule.
+   */
+  withTape<T>(fn: () => T): T {
+    const [outer, recording] = [this.takeNodes(), this.#recording];
+    this.#recording = true;
+    try {
+      return fn();
+    } finally {
+      this.dropTape();
+      this.#nodes = outer;
+      this.#recording = recording;
+    }
+  }
+}
+
+function collect(value: unknown, into: Set<Tensor>, depth = 0): void {
+  if (value instanceof Tensor) into.add(value);
+  else if (depth < 6 && Array.isArray(value)) for (const v of value) collect(v, into, depth + 1);
+  else if (depth < 6 && value instanceof Map) for (const v of value.values()) collect(v, into, depth + 1);
+  else if (
+    depth < 6 &&
+    value !== null &&
+    typeof value === "object" &&
+    Object.getPrototypeOf(value) === Object.prototype
+  )
+    for (const v of Object.values(value)) collect(v, into, depth + 1);
+}

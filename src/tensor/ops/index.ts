@@ -1,0 +1,2 @@
+// One line an op.
+export { silu } from "./silu.ts";

@@ -1,0 +1,161 @@
+// The handle: shape, dtype, storage. Who frees it: the scope it was made in (scope rules: engine.ts).
+import type { PoolBuffer } from "../gpu/pool.ts";
+import type { Engine } from "./engine.ts";
+import { DisposedError, ShapeError } from "./errors.ts";
+import { sizeOf, type Shape } from "./shape.ts";
+import type { Node } from "./tape.ts";
+
+export type Dtype = "f32" | "u32" | "i32";
+export type TypedData = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
+
+/** GPU memory shared by the handles that view it; only Tensor counts the references. */
+export class Storage {
+  readonly #engine: Engine;
+  readonly #memory: PoolBuffer;
+  #references = 1;
+
+  constructor(engine: Engine, bytes: number, label: string) {
+    this.#engine = engine;
+    this.#memory = engine.device.pool.acquire(bytes, label);
+  }
+
+  get buffer(): GPUBuffer {
+    return this.#memory.buffer;
+  }
+
+  retain(): this {
+    this.#references++;
+    return this;
+  }
+
+  release(): void {
+    if (--this.#references === 0) this.#engine.device.pool.release(this.#memory);
+  }
+}
+
+export class Tensor {
+  readonly engine: Engine;
+  readonly shape: Shape;
+  readonly dtype: Dtype;
+  /** Name of the op that made it, for messages. */
+  readonly origin: string;
+  readonly size: number;
+  requiresGrad = false;
+  /** The tape node that made it, while the tape lives. */
+  node: Node | undefined;
+  /** Byte range of the buffer that holds the values: views of a larger tensor start at a multiple of 256. */
+  readonly offset: number;
+  readonly bytes: number;
+  readonly #storage: Storage;
+  #disposed: string | undefined;
+
+  constructor(engine: Engine, shape: Shape, dtype: Dtype, origin: string, storage: Storage, offset = 0) {
+    this.engine = engine;
+    this.shape = shape;
+    this.dtype = dtype;
+    this.origin = origin;
+    this.size = sizeOf(shape);
+    this.#storage = storage;
+    this.offset = offset;
+    // Kernels read whole vec4s: a range is rounded up to 16 bytes, which buffers and views leave room for.
+    this.bytes = Math.max(16, Math.ceil((this.size * 4) / 16) * 16);
+    engine.own(this);
+  }
+
+  get disposed(): boolean {
+    return this.#disposed !== undefined;
+  }
+
+  get buffer(): GPUBuffer {
+    return this.storage.buffer;
+  }
+
+  get storage(): Storage {
+    if (this.#disposed !== undefined)
+      throw new DisposedError(
+        `${this.origin} [${this.shape.join(",")}]: used after ${this.#disposed}; return it from the scope or keep() it`,
+      );
+    return this.#storage;
+  }
+
+  get device(): Engine["device"] {
+    return this.engine.device;
+  }
+
+  /** Size of one axis; negative counts from the end. */
+  dim(axis: number): number {
+    const v = this.shape.at(axis);
+    if (v === undefined)
+      throw new ShapeError(`${this.origin}: no axis ${axis} in shape [${this.shape.join(",")}]`);
+    return v;
+  }
+
+  /** Another handle of the same memory with another shape of the same size; no data moves, no gradient is recorded. */
+  alias(shape: Shape = this.shape): Tensor {
+    if (sizeOf(shape) !== this.size)
+      throw new ShapeError(
+        `alias: [${this.shape.join(",")}] has ${this.size} elements, [${shape.join(",")}] has ${sizeOf(shape)}`,
+      );
+    return new Tensor(this.engine, shape, this.dtype, this.origin, this.storage.retain(), this.offset);
+  }
+
+  /** A handle of part of this tensor's memory, from element `start` (a multiple of 64) on; no data moves. */
+  view(start: number, shape: Shape): Tensor {
+    if (start % 64 !== 0 || start + sizeOf(shape) > this.size)
+      throw new ShapeError(
+        `view: elements ${start} to ${start + sizeOf(shape)} of ${this.size}; a view starts at a multiple of 64`,
+      );
+    return new Tensor(
+      this.engine,
+      shape,
+      this.dtype,
+      this.origin,
+      this.storage.retain(),
+      this.offset + 4 * start,
+    );
+  }
+
+  /** Copies the values of a tensor of the same size into this one. */
+  copyFrom(from: Tensor): void {
+    if (from.size !== this.size)
+      throw new ShapeError(`copyFrom: ${from.size} values into [${this.shape.join(",")}]`);
+    this.device.queue.copy(from.buffer, from.offset, this.buffer, this.offset, this.size * 4);
+  }
+
+  /** Takes the tensor out of every scope: it lives until dispose(). For parameters, optimiser state, constants. */
+  keep(): this {
+    this.engine.disown(this);
+    return this;
+  }
+
+  dispose(why = "dispose()"): void {
+    if (this.#disposed !== undefined) return;
+    this.#disposed = why;
+    this.#storage.release();
+  }
+
+  /** The values, copied to the host. The only asynchronous operation. */
+  async read(): Promise<Float32Array<ArrayBuffer>> {
+    return new Float32Array(await this.#bytes("f32"));
+  }
+
+  async readU32(): Promise<Uint32Array<ArrayBuffer>> {
+    return new Uint32Array(await this.#bytes("u32"));
+  }
+
+  async readI32(): Promise<Int32Array<ArrayBuffer>> {
+    return new Int32Array(await this.#bytes("i32"));
+  }
+
+  #bytes(dtype: Dtype): Promise<ArrayBuffer> {
+    if (dtype !== this.dtype) throw new ShapeError(`read: ${this.origin} is ${this.dtype}, not ${dtype}`);
+    return this.device.queue.read(this.buffer, this.offset, this.size * 4);
+  }
+
+  /** Overwrites the values in place; sizes must agree. */
+  write(data: TypedData): void {
+    if (data.length !== this.size)
+      throw new ShapeError(`write: ${data.length} values into [${this.shape.join(",")}]`);
+    this.device.queue.upload(this.buffer, data, this.offset);
+  }
+}
