@@ -1,0 +1,90 @@
+import { formatBytes, formatCount, formatDuration, formatNumber } from "../format.ts";
+import { METHOD_LABELS } from "./labels.ts";
+import { markup } from "./markup.ts";
+import type { Markup } from "./markup.ts";
+import { METHODS } from "./types.ts";
+import type { ReportData, Summary } from "./types.ts";
+
+const COLUMNS = [
+  { key: "psnr", head: "PSNR", unit: "dB", digits: 2 },
+  { key: "ssim", head: "SSIM", unit: "", digits: 3 },
+  { key: "consistency", head: "Consistency", unit: "dB", digits: 1 },
+] as const;
+
+/** The table of measures; methods without measures are named below it, the best PSNR and SSIM are bold. */
+export function measureTable(metrics: Summary["metrics"], pictures: number): Markup {
+  const shown = METHODS.filter((method) => metrics[method] !== undefined);
+  const missing = METHODS.filter((method) => metrics[method] === undefined);
+  const values = (key: "psnr" | "ssim") =>
+    shown.map((method) => metrics[method]![key]).filter((v) => Number.isFinite(v));
+  const best = { psnr: Math.max(...values("psnr")), ssim: Math.max(...values("ssim")) };
+  const rows = shown.map((method) => {
+    const { name, meaning } = METHOD_LABELS[method];
+    const cells = COLUMNS.map(({ key, digits }) => {
+      const value = metrics[method]![key];
+      const text = Number.isFinite(value) ? value.toFixed(digits) : "–";
+      const isBest = key !== "consistency" && value === best[key];
+      return markup`<td>${isBest ? markup`<strong>${text}</strong>` : text}</td>`;
+    });
+    return markup`<tr><th scope="row">${name}<small>${meaning}</small></th>${cells}</tr>
+`;
+  });
+  const heads = COLUMNS.map(
+    ({ head, unit }) =>
+      markup`<th scope="col">${head}${unit === "" ? undefined : markup`<small>${unit}</small>`}</th>`,
+  );
+  const leftOut =
+    missing.length === 0
+      ? undefined
+      : markup` Left out, not measured for this task: ${missing.map((m) => METHOD_LABELS[m].name).join("; ")}.`;
+  return markup`<table class="measures"><thead><tr><td></td>${heads}</tr></thead><tbody>${rows}</tbody></table>
+<p class="note">Means over ${formatCount(pictures)} held-out picture${pictures === 1 ? undefined : "s"}; larger is better, the best is bold. PSNR and SSIM compare with the original. Consistency compares the restored picture, damaged again, with the measurement y: it tells whether a picture invents what y contradicts. A sample is one possible original, the mean of four the safest guess; so the mean scores higher and looks softer.${leftOut}</p>`;
+}
+
+/** The four figures on top: quality, gain, fit, cost; each left out where it was not measured. */
+export function keyFigures({ summary }: ReportData): Markup {
+  const { deft, deft_mean4: mean, pinv } = summary.metrics;
+  const gain = mean && pinv ? mean.psnr - pinv.psnr : NaN;
+  const figures: [string | undefined, string][] = [
+    [mean && `${mean.psnr.toFixed(1)} dB`, "PSNR, mean of four samples"],
+    [
+      Number.isFinite(gain) ? `${gain < 0 ? "−" : "+"}${Math.abs(gain).toFixed(1)} dB` : undefined,
+      "against A†y",
+    ],
+    [deft && `${deft.consistency.toFixed(1)} dB`, "consistency of one sample"],
+    [share(summary), "of the prior’s size is what was trained"],
+  ];
+  return markup`<dl class="key">${figures
+    .filter(([value]) => value !== undefined)
+    .map(([value, label]) => markup`<div><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>`;
+}
+
+/** Facts of the run as a list of terms. */
+export function runFacts(data: ReportData): Markup {
+  const { summary } = data;
+  const facts: [string, string][] = [
+    ["Adapter", `${summary.adapter.description} (${summary.adapter.kind}): ${summary.adapter.why}`],
+    ["Prior, frozen", `${formatCount(summary.parameters.prior)} parameters`],
+    [
+      "h-transform, trained",
+      `${formatCount(summary.parameters.htransform)} parameters, ${share(summary)} of the prior`,
+    ],
+    ["Training", `${formatCount(summary.steps)} steps of ${formatCount(data.batchSize)} pictures`],
+    ["Speed", `${formatNumber(data.imagesPerSecond, 3)} images/s`],
+    ["Time to train", formatDuration(summary.seconds.train)],
+    ["Time to sample", formatDuration(summary.seconds.sample)],
+    ["Time in all", formatDuration(summary.seconds.total)],
+    ["Network calls", formatCount(summary.network_calls)],
+    ["Peak GPU memory", formatBytes(summary.gpu_peak_bytes)],
+    ["Seed", String(data.seed)],
+    ["SHA-256 of the h-transform", summary.htransform_sha256],
+  ];
+  return markup`<dl class="facts">${facts.map(
+    ([term, value]) => markup`<div><dt>${term}</dt><dd>${value}</dd></div>
+`,
+  )}</dl>`;
+}
+
+function share({ parameters }: Summary): string {
+  return `${((100 * parameters.htransform) / parameters.prior).toFixed(1)} %`;
+}

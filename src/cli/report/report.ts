@@ -1,0 +1,63 @@
+import { formatDuration } from "../format.ts";
+import { gateChart, lossChart } from "./chart.ts";
+import { keyFigures, measureTable, runFacts } from "./figures.ts";
+import { Markup, markup } from "./markup.ts";
+import { evolutionStrips, pictureGrid } from "./pictures.ts";
+import { STYLE } from "./style.ts";
+import type { ReportData } from "./types.ts";
+
+// Nothing but the page itself and pictures inside it may load, whatever a text of the run holds.
+const POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
+
+/**
+ * The run's report as one HTML page that needs no network, script or further file: pictures, measures, loss and
+ * gate curves, facts, and how to repeat the run. Every text of `data` is escaped; methods and parts that the run
+ * does not have are left out, the methods by name.
+ */
+export function renderReport(data: ReportData): string {
+  const { summary } = data;
+  const page = markup`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="${POLICY}">
+<meta name="referrer" content="no-referrer">
+<title>${data.title} · DEFT</title>
+<style>${new Markup(STYLE)}</style>
+</head>
+<body>
+<header>
+<p class="over">DEFT · task ${summary.task} · computed on ${summary.adapter.description} (${summary.adapter.kind})</p>
+<h1>${data.title}</h1>
+<p class="lead">Each picture was ${data.degradation}; a picture model that was left as it is, and a small network that learned in ${formatDuration(summary.seconds.train)} to steer it, draw pictures that look real and fit what was left.</p>
+${keyFigures(data)}
+</header>
+<main>
+<section aria-labelledby="pictures"><h2 id="pictures">Pictures</h2>
+${pictureGrid(data.grid)}
+<p class="note">Neither network saw these pictures while it learned.${data.grid.some(({ psnr }) => psnr) ? " The figure under a picture is its PSNR." : undefined}</p></section>
+<section aria-labelledby="measures"><h2 id="measures">Measures</h2>
+${measureTable(summary.metrics, data.evaluatedPictures)}</section>
+<section class="charts">
+<figure><h2>Loss</h2>${lossChart(data.loss)}<figcaption><span class="swatch raw"></span> each step recorded, <span class="swatch"></span> smoothed; logarithmic. It scatters since each step draws other pictures and other noise.</figcaption></figure>
+<figure><h2>Gate</h2>${gateChart(data.gate)}<figcaption><span class="swatch"></span> s(t): how strongly the misfit to the measurement steers the picture at time step t.</figcaption></figure>
+</section>
+${data.evolution.length === 0 ? undefined : evolution(data)}
+<section aria-labelledby="run"><h2 id="run">The run</h2>
+${runFacts(data)}
+<h3>To repeat it</h3>
+<pre><code>${data.command}</code></pre>
+<details><summary>Configuration</summary><pre><code>${data.config}</code></pre></details></section>
+</main>
+</body>
+</html>
+`;
+  return page.text;
+}
+
+function evolution(data: ReportData): Markup {
+  return markup`<section aria-labelledby="evolution"><h2 id="evolution">From noise to picture</h2>
+${evolutionStrips(data.evolution)}
+<p class="note">What DEFT takes the picture to be, step by step, from the first guess to the last.</p></section>`;
+}

@@ -1,0 +1,68 @@
+/** Rows of the table of measures, in the order shown. */
+export const METHODS = ["pinv", "bicubic", "prior", "deft", "deft_mean4"] as const;
+export type Method = (typeof METHODS)[number];
+
+/** Columns of the picture grid, in the order shown. */
+export const GRID_COLUMNS = ["original", "measurement", ...METHODS] as const;
+export type GridColumn = (typeof GRID_COLUMNS)[number];
+
+/** Means over the evaluated pictures: PSNR in dB, SSIM, PSNR of A x̂ against y in dB. */
+export interface Scores {
+  psnr: number;
+  ssim: number;
+  consistency: number;
+}
+
+/** The adapter that computed: its name, its sort, and why it was taken. */
+export interface AdapterFacts {
+  kind: string;
+  description: string;
+  why: string;
+}
+
+/** The content of summary.json. A method that has no meaning for the task is absent from `metrics`. */
+export interface Summary {
+  task: string;
+  adapter: AdapterFacts;
+  parameters: { prior: number; htransform: number };
+  metrics: Partial<Record<Method, Scores>>;
+  seconds: { train: number; sample: number; total: number };
+  steps: number;
+  network_calls: number;
+  gpu_peak_bytes: number;
+  /** SHA-256 over the final tensors of the h-transform in order of name, in hexadecimal. */
+  htransform_sha256: string;
+}
+
+/** One evaluated picture: PNG files in base64, and PSNR in dB where known. */
+export interface GridRow {
+  label: string;
+  pictures: Partial<Record<GridColumn, string>>;
+  psnr?: Partial<Record<GridColumn, number>>;
+}
+
+/** Everything the report shows. Texts are plain; the report escapes them. */
+export interface ReportData {
+  summary: Summary;
+  /** Headline, for instance "4× super-resolution". */
+  title: string;
+  /** What was done to each picture, to follow "each picture was": "shrunk to a quarter of its side". */
+  degradation: string;
+  /** Number of pictures behind the table. */
+  evaluatedPictures: number;
+  grid: readonly GridRow[];
+  /** Training loss by step. */
+  loss: readonly { step: number; loss: number }[];
+  /** Gate of the h-transform by time step t. */
+  gate: readonly { t: number; s: number }[];
+  /** Strips of x̂0 from noise (left) to the finished picture (right), PNG in base64. */
+  evolution: readonly { label: string; png: string }[];
+  batchSize: number;
+  /** Training speed. */
+  imagesPerSecond: number;
+  seed: number;
+  /** A command line that repeats the run. */
+  command: string;
+  /** The resolved configuration as YAML. */
+  config: string;
+}
