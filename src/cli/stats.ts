@@ -1,5 +1,6 @@
-import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { UserError } from "../deft/errors.ts";
+import { writeAside } from "../io/write-aside.ts";
 
 /** One row of stats.jsonl, written every `log_freq` steps. */
 export interface StatsRow {
@@ -30,13 +31,12 @@ export function readStats(file: string): StatsRow[] {
  * Removes the rows after `step`, the step of the checkpoint that a run resumes from, and a torn last line, so
  * that no step stands twice. Writes aside and renames; kept lines stay as they are. Returns the rows kept.
  */
-export function cutBack(file: string, step: number): number {
+export async function cutBack(file: string, step: number): Promise<number> {
   const { lines, isTorn } = readLines(file);
   const kept = lines.filter(({ row }) => row.step <= step);
   if (isTorn || kept.length < lines.length) {
-    const aside = `${file}.tmp`;
-    writeFileSync(aside, kept.map(({ text }) => `${text}\n`).join(""), { flush: true });
-    renameSync(aside, file);
+    const text = kept.map((line) => `${line.text}\n`).join("");
+    await writeAside(file, (handle) => handle.writeFile(text));
   }
   return kept.length;
 }

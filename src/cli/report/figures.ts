@@ -49,10 +49,10 @@ export function keyFigures({ summary }: ReportData): Markup {
     [mean && `${mean.psnr.toFixed(1)} dB`, "PSNR, mean of four samples"],
     [
       Number.isFinite(gain) ? `${gain < 0 ? "−" : "+"}${Math.abs(gain).toFixed(1)} dB` : undefined,
-      "against A†y",
+      "mean of four against A†y",
     ],
     [deft && `${deft.consistency.toFixed(1)} dB`, "consistency of one sample"],
-    [share(summary), "of the prior’s size is what was trained"],
+    [share(summary), "size of the trained network, of the prior’s"],
   ];
   return markup`<dl class="key">${figures
     .filter(([value]) => value !== undefined)
@@ -63,12 +63,9 @@ export function keyFigures({ summary }: ReportData): Markup {
 export function runFacts(data: ReportData): Markup {
   const { summary } = data;
   const facts: [string, string][] = [
-    ["Adapter", `${summary.adapter.description} (${summary.adapter.kind}): ${summary.adapter.why}`],
+    ["Adapter", summary.adapter.line.replace(/^adapter: /, "")],
     ["Prior, frozen", `${formatCount(summary.parameters.prior)} parameters`],
-    [
-      "h-transform, trained",
-      `${formatCount(summary.parameters.htransform)} parameters, ${share(summary)} of the prior`,
-    ],
+    ["h-transform, trained", `${formatCount(summary.parameters.htransform)} parameters (${share(summary)})`],
     ["Training", `${formatCount(summary.steps)} steps of ${formatCount(data.batchSize)} pictures`],
     ["Speed", `${formatNumber(data.imagesPerSecond, 3)} images/s`],
     ["Time to train", formatDuration(summary.seconds.train)],
@@ -86,5 +83,5 @@ export function runFacts(data: ReportData): Markup {
 }
 
 function share({ parameters }: Summary): string {
-  return `${((100 * parameters.htransform) / parameters.prior).toFixed(1)} %`;
+  return `${((100 * parameters.htransform) / parameters.prior).toFixed(1)}\u00a0%`;
 }

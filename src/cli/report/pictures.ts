@@ -14,7 +14,7 @@ export function pictureGrid(rows: readonly GridRow[]): Markup {
   );
   if (columns.length === 0) return markup`<p class="empty">No picture was restored.</p>`;
   // The roles repeat what the elements say, since browsers drop table semantics once CSS lays a row out as a grid.
-  return markup`<table class="grid" role="table" style="--columns: ${columns.length}">
+  return markup`<table class="grid" role="table">
 <thead role="rowgroup"><tr role="row"><td role="cell"></td>${columns.map((column) => markup`<th scope="col" role="columnheader">${COLUMN_LABELS[column]}</th>`)}</tr></thead>
 <tbody role="rowgroup">${rows.map((row) => gridRow(row, columns))}</tbody>
 </table>`;

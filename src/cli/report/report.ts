@@ -28,15 +28,15 @@ export function renderReport(data: ReportData): string {
 </head>
 <body>
 <header>
-<p class="over">DEFT · task ${summary.task} · computed on ${summary.adapter.description} (${summary.adapter.kind})</p>
+<p class="over">DEFT · task ${summary.task} · computed on ${summary.adapter.name}</p>
 <h1>${data.title}</h1>
-<p class="lead">Each picture was ${data.degradation}; a picture model that was left as it is, and a small network that learned in ${formatDuration(summary.seconds.train)} to steer it, draw pictures that look real and fit what was left.</p>
+<p class="lead">Each picture was ${data.degradation}. DEFT restored it: a picture model, left as it is, knows what such pictures look like, and a small network, trained beside it for ${formatDuration(summary.seconds.train)}, steers it to a picture that fits what was left.</p>
 ${keyFigures(data)}
 </header>
 <main>
 <section aria-labelledby="pictures"><h2 id="pictures">Pictures</h2>
 ${pictureGrid(data.grid)}
-<p class="note">Neither network saw these pictures while it learned.${data.grid.some(({ psnr }) => psnr) ? " The figure under a picture is its PSNR." : undefined}</p></section>
+<p class="note">Held out: the h-transform saw none of these pictures while it learned.${data.grid.some(({ psnr }) => psnr) ? " The figure under a picture is its PSNR." : undefined}</p></section>
 <section aria-labelledby="measures"><h2 id="measures">Measures</h2>
 ${measureTable(summary.metrics, data.evaluatedPictures)}</section>
 <section class="charts">

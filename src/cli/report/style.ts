@@ -61,7 +61,8 @@ th { text-align: left; font-weight: 500; }
 
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 2.5rem; }
 .charts h2 { margin-bottom: 0.6rem; }
-svg { display: block; width: 100%; height: auto; overflow: visible; }
+.charts figcaption { margin-top: 0.9rem; }
+.charts svg { display: block; width: 100%; height: auto; overflow: visible; }
 svg text { fill: var(--soft); font: 13px var(--sans); font-variant-numeric: tabular-nums; }
 svg path { fill: none; stroke-linejoin: round; stroke-linecap: round; }
 svg .rule { stroke: var(--line); stroke-width: 1; }
@@ -71,11 +72,11 @@ svg .strong { stroke: var(--accent); stroke-width: 2.25; }
 .swatch { display: inline-block; width: 1.4em; height: 0; vertical-align: middle; border-top: 2px solid var(--accent); }
 .swatch.raw { border-color: var(--raw); }
 
-.strips { display: grid; gap: 1rem; }
+.strips { display: grid; gap: 1rem; margin-bottom: 1rem; }
 .strips img { width: 100%; border-radius: 2px; }
 .strips figcaption { padding-top: 0.25rem; }
 
-.facts { margin: 0 0 1.75rem; display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr)); column-gap: 2.5rem; }
+.facts { margin: 0 0 1.75rem; display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); column-gap: 3rem; }
 .facts div { display: flex; justify-content: space-between; gap: 1.5rem; padding: 0.45rem 0; border-bottom: 1px solid var(--line); font-size: 0.9375rem; }
 .facts div:first-child, .facts div:last-child { grid-column: 1 / -1; }
 .facts dt { color: var(--soft); flex: none; }
@@ -95,8 +96,9 @@ summary:focus-visible { outline: 2px solid var(--accent); outline-offset: 3px; }
   .grid tbody tr { display: grid; grid-template-columns: repeat(4, 1fr); gap: 0.6rem; margin-bottom: 1.6rem; }
   .grid tbody th { grid-column: 1 / -1; font-size: 0.9375rem; }
   .grid tbody td { padding: 0; }
-  .grid .cell-label { display: flex; align-items: flex-end; min-height: 2.5em; color: var(--soft); font-size: 0.6875rem; line-height: 1.25; padding-bottom: 0.25rem; }
-  .measures th, .measures td { padding-left: 0.8rem; }
+  .grid .cell-label { display: flex; align-items: flex-end; min-height: 3.1em; color: var(--soft); font-size: 0.6875rem; line-height: 1.25; padding-bottom: 0.25rem; }
+  .measures { font-size: 0.9375rem; }
+  .measures th, .measures td { padding-left: 0.7rem; }
   .measures thead small { display: block; margin: 0; }
   svg text { font-size: 19px; }
   .facts div:last-child { display: block; }

@@ -13,11 +13,11 @@ export interface Scores {
   consistency: number;
 }
 
-/** The adapter that computed: its name, its sort, and why it was taken. */
+/** The adapter that computed: its sort, its own name, and the line that says why it was taken. */
 export interface AdapterFacts {
   kind: string;
-  description: string;
-  why: string;
+  name: string;
+  line: string;
 }
 
 /** The content of summary.json. A method that has no meaning for the task is absent from `metrics`. */
