@@ -37,7 +37,7 @@ export interface ImageFolderOptions {
 export async function openImageFolder(root: string, options: ImageFolderOptions): Promise<ImageDataset> {
   const { side, channels = 3, background = WHITE, subsetTxt, progress } = options;
   const { cacheBytes = 512 * 2 ** 20, warn = (message) => process.stderr.write(`${message}\n`) } = options;
-  const found = await listPictures(root);
+  const found = await listPictures(root, "dataset.root");
   const listed = subsetTxt ? await choose(found, subsetTxt, root) : found;
   const cache = new Map<string, Uint8Array>();
   const damaged = new Set<string>();
@@ -89,10 +89,13 @@ function* standIns(index: number, length: number): Generator<number> {
   for (let i = index % SPLIT_PERIOD; i < index; i += SPLIT_PERIOD) yield i;
 }
 
-/** Paths of the pictures under `root`, relative to it, in order of their UTF-16 units. */
-async function listPictures(root: string): Promise<string[]> {
-  const advice = `pass dataset.root=FOLDER with png, jpg, webp, bmp, gif, tiff or avif files`;
-  if (root === "") throw new UserError(`dataset.root: no folder given; ${advice}`);
+/**
+ * Paths of the pictures under `root`, relative to it, in order of their UTF-16 units. Throws UserError, which
+ * names `option`, where there are none.
+ */
+export async function listPictures(root: string, option: string): Promise<string[]> {
+  const advice = `pass ${option}=FOLDER with png, jpg, webp, bmp, gif, tiff or avif files`;
+  if (root === "") throw new UserError(`${option}: no folder given; ${advice}`);
   let entries;
   try {
     entries = await readdir(root, { recursive: true, withFileTypes: true });
@@ -100,13 +103,13 @@ async function listPictures(root: string): Promise<string[]> {
     const { code } = error as NodeJS.ErrnoException;
     const fact =
       code === "ENOENT" ? "no such folder" : code === "ENOTDIR" ? "not a folder" : `cannot be read (${code})`;
-    throw new UserError(`dataset.root: ${fact}; got ${root}; ${advice}`, { cause: error });
+    throw new UserError(`${option}: ${fact}; got ${root}; ${advice}`, { cause: error });
   }
   const files = entries
     .filter((entry) => !entry.isDirectory() && FORMATS.test(entry.name) && !entry.name.startsWith("."))
     .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)).replaceAll(path.sep, "/"))
     .sort();
-  if (files.length === 0) throw new UserError(`dataset.root: no pictures in ${root}; ${advice}`);
+  if (files.length === 0) throw new UserError(`${option}: no pictures in ${root}; ${advice}`);
   return files;
 }
 

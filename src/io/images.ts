@@ -73,8 +73,11 @@ export function toUnitRange(bytes: Uint8Array): Float32Array {
   return Float32Array.from(bytes, (b) => b / 127.5 - 1);
 }
 
-/** All pixels of a file; where there is alpha, colours come multiplied by it so that resampling mixes rightly. */
-async function decode(file: string): Promise<Pixels> {
+/**
+ * All pixels of a picture file, RGB or RGBA in 0 ... 255; where there is alpha, colours come multiplied by it,
+ * so that resampling mixes rightly. Throws PictureError.
+ */
+export async function decode(file: string): Promise<Pixels> {
   try {
     const bytes = await readFile(file);
     if (isBmp(bytes)) return { channels: 3, ...decodeBmp(bytes) };

@@ -1,0 +1,138 @@
+import { readFile, stat } from "node:fs/promises";
+import path from "node:path";
+import { unzipSync } from "fflate";
+import { UserError } from "../deft/errors.ts";
+import type { MaskSource } from "../deft/masks.ts";
+import { listPictures } from "./image-folder.ts";
+import { decode } from "./images.ts";
+import { parseNpy } from "./npy.ts";
+
+const OPTION = "likelihood.forward_op.mask_filename";
+
+/** The array that in-painting on ImageNet uses. */
+export const DEFAULT_MASK_KEY = "20-30% freeform";
+
+/** Flat packed arrays do not tell their side. */
+const PACKED_SIDE = 256;
+
+const MAX_ARRAY_BYTES = 2 ** 30;
+
+/**
+ * Masks from a picture (white = kept), a folder of pictures, or an `.npz` (1 = missing), brought to `side`
+ * by the nearest pixel; index i is mask i modulo their number, 1 = kept. In an `.npz` the array `key` holds
+ * bits packed in NumPy's order, flat for side 256 or [n, S, S/8], or one byte a pixel as [n, S, S]. Throws
+ * UserError.
+ */
+export async function openMasks(
+  file: string,
+  { side, key = DEFAULT_MASK_KEY }: { side: number; key?: string },
+): Promise<MaskSource> {
+  const info = await stat(file).catch(() => undefined);
+  if (!info)
+    throw new UserError(`${OPTION}: no such file; got ${file}; pass an .npz, a picture or a folder of them`);
+  const { count, at } = file.toLowerCase().endsWith(".npz")
+    ? await readNpz(file, key)
+    : await readPictures(file, info.isDirectory());
+  return {
+    name: path.basename(file),
+    side,
+    mask: (index) => {
+      const { width, height, kept } = at(index % count);
+      const out = new Float32Array(side * side);
+      for (let y = 0; y < side; y++) {
+        const row = Math.floor(((y + 0.5) * height) / side) * width;
+        for (let x = 0; x < side; x++)
+          out[y * side + x] = kept(row + Math.floor(((x + 0.5) * width) / side)) ? 1 : 0;
+      }
+      return out;
+    },
+  };
+}
+
+interface StoredMask {
+  readonly width: number;
+  readonly height: number;
+  readonly kept: (pixel: number) => boolean;
+}
+
+interface StoredMasks {
+  readonly count: number;
+  at(index: number): StoredMask;
+}
+
+async function readPictures(file: string, isFolder: boolean): Promise<StoredMasks> {
+  const files = isFolder ? (await listPictures(file, OPTION)).map((name) => path.join(file, name)) : [file];
+  const masks: StoredMask[] = [];
+  for (const name of files) {
+    const { width, height, channels, data } = await decode(name);
+    masks.push({ width, height, kept: (pixel) => data[pixel * channels]! > 127 });
+  }
+  return { count: masks.length, at: (index) => masks[index]! };
+}
+
+async function readNpz(file: string, key: string): Promise<StoredMasks> {
+  const wrong = (fact: string, cause?: unknown): UserError =>
+    new UserError(`${OPTION}: ${file}: ${fact}`, { cause });
+  const bytes = await readFile(file);
+  const keys: string[] = [];
+  let entry: Uint8Array | undefined;
+  try {
+    const chosen = unzipSync(bytes, {
+      filter: ({ name, originalSize }) => {
+        keys.push(name.replace(/\.npy$/, ""));
+        return name === `${key}.npy` && originalSize <= MAX_ARRAY_BYTES;
+      },
+    });
+    entry = chosen[`${key}.npy`];
+  } catch (error) {
+    throw wrong("not a zip archive of NumPy arrays that can be read", error);
+  }
+  if (!entry && keys.includes(key)) throw wrong(`"${key}" is larger than ${MAX_ARRAY_BYTES} bytes`);
+  if (!entry) throw wrong(`no array "${key}"; got ${keys.join(", ") || "none"}`);
+  let array;
+  try {
+    array = parseNpy(entry);
+  } catch (error) {
+    throw wrong(`"${key}" cannot be read: ${String(error)}`, error);
+  }
+  const { descr, fortranOrder, shape, bytes: data } = array;
+  const layout = maskLayout(shape);
+  const fits =
+    layout &&
+    ["|u1", "|b1"].includes(descr) &&
+    !fortranOrder &&
+    layout.count * layout.bytesEach === data.length;
+  if (!fits) {
+    throw wrong(
+      `"${key}" has shape [${shape.join(", ")}], type ${descr} and ${data.length} bytes; expected bytes of shape ` +
+        `[n*${PACKED_SIDE ** 2 / 8}] or [n, S, S/8] with packed bits, or [n, S, S]`,
+    );
+  }
+  const { side, packed, count, bytesEach } = layout;
+  const at = (index: number): StoredMask => {
+    const start = index * bytesEach;
+    const missing = (pixel: number): number =>
+      packed ? data[start + (pixel >> 3)]! & (0x80 >> (pixel & 7)) : data[start + pixel]!;
+    return { width: side, height: side, kept: (pixel) => missing(pixel) === 0 };
+  };
+  return { count, at };
+}
+
+interface MaskLayout {
+  readonly count: number;
+  readonly side: number;
+  readonly packed: boolean;
+  readonly bytesEach: number;
+}
+
+function maskLayout(shape: readonly number[]): MaskLayout | undefined {
+  const [first = 0, rows = 0, columns = 0] = shape;
+  if (shape.length === 1 && first > 0 && first % (PACKED_SIDE ** 2 / 8) === 0) {
+    const bytesEach = PACKED_SIDE ** 2 / 8;
+    return { count: first / bytesEach, side: PACKED_SIDE, packed: true, bytesEach };
+  }
+  if (shape.length !== 3 || first < 1 || rows < 1) return undefined;
+  const packed = columns * 8 === rows;
+  if (!packed && columns !== rows) return undefined;
+  return { count: first, side: rows, packed, bytesEach: rows * columns };
+}

@@ -1,0 +1,102 @@
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import { zipSync } from "fflate";
+import sharp from "sharp";
+import { describe, expect, it } from "vitest";
+import { UserError } from "../../src/deft/errors.ts";
+import { openMasks } from "../../src/io/masks.ts";
+import { temporaryFolder } from "../helpers/temporary-folder.ts";
+
+const folder = temporaryFolder();
+const at = (name: string): string => path.join(folder, name);
+
+function npy(shape: readonly number[], data: Uint8Array, descr = "|u1"): Uint8Array {
+  const tuple = `(${shape.join(", ")}${shape.length === 1 ? "," : ""})`;
+  const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': ${tuple}, }`.padEnd(117) + "\n";
+  return Buffer.concat([
+    Buffer.from("\x93NUMPY\x01\x00", "latin1"),
+    Buffer.from([118, 0]),
+    Buffer.from(header),
+    data,
+  ]);
+}
+
+function npz(name: string, arrays: Record<string, Uint8Array>): string {
+  const entries = Object.entries(arrays).map(([key, array]) => [`${key}.npy`, array] as const);
+  writeFileSync(at(name), zipSync(Object.fromEntries(entries)));
+  return at(name);
+}
+
+/** Bit by bit, most significant first, as numpy.packbits. */
+function packBits(bits: readonly number[]): Uint8Array {
+  const out = new Uint8Array(bits.length / 8);
+  bits.forEach((bit, i) => (out[i >> 3]! |= bit << (7 - (i & 7))));
+  return out;
+}
+
+describe("openMasks", () => {
+  it("reads flat packed bits of side 256, 1 = missing, and shrinks by the nearest pixel", async () => {
+    const bits = Array.from({ length: 2 * 256 * 256 }, (_, i) => ((i * 2654435761) >>> 13) & 1);
+    const file = npz("flat.npz", {
+      "20-30% freeform": npy([bits.length / 8], packBits(bits)),
+      other: npy([1], packBits([])),
+    });
+    const full = await openMasks(file, { side: 256 });
+    for (const index of [0, 1]) {
+      expect([...full.mask(index)]).toEqual(
+        bits.slice(index * 65536, (index + 1) * 65536).map((bit) => 1 - bit),
+      );
+    }
+    expect(full.mask(3)).toEqual(full.mask(1));
+    const small = (await openMasks(file, { side: 32 })).mask(1);
+    expect(small[5 * 32 + 9]).toBe(1 - bits[65536 + (5 * 8 + 4) * 256 + 9 * 8 + 4]!);
+  });
+
+  it("reads arrays of three axes, packed or not", async () => {
+    const bits = Array.from({ length: 3 * 16 * 16 }, (_, i) => (i % 7 === 0 ? 1 : 0));
+    const file = npz("axes.npz", {
+      p: npy([3, 16, 2], packBits(bits)),
+      b: npy([3, 16, 16], Uint8Array.from(bits), "|b1"),
+    });
+    const expected = bits.slice(512).map((bit) => 1 - bit);
+    for (const key of ["p", "b"])
+      expect([...(await openMasks(file, { side: 16, key })).mask(2)]).toEqual(expected);
+  });
+
+  it("says what is wrong with an archive", async () => {
+    const short = npz("short.npz", {
+      "20-30% freeform": npy([8192], new Uint8Array(8191)),
+      f: npy([64, 64], new Uint8Array(4096)),
+    });
+    const failure = (file: string, key?: string): Promise<unknown> =>
+      openMasks(file, { side: 8, ...(key ? { key } : {}) }).catch((error: unknown) => error);
+    writeFileSync(at("text.npz"), "no archive");
+    writeFileSync(at("raw.npz"), zipSync({ "20-30% freeform.npy": Buffer.from("no array") }));
+    const cases: [unknown, RegExp][] = [
+      [await failure(short), /shape \[8192\].*8191 bytes.*expected/],
+      [await failure(short, "f"), /shape \[64, 64\]/],
+      [await failure(short, "none"), /no array "none"; got 20-30% freeform, f/],
+      [await failure(at("text.npz")), /zip/],
+      [await failure(at("raw.npz")), /not an \.npy/],
+      [await failure(at("absent.npz")), /no such file/],
+    ];
+    for (const [error, message] of cases) {
+      expect(error).toBeInstanceOf(UserError);
+      expect((error as Error).message).toMatch(message);
+      expect((error as Error).message).toMatch(/^likelihood\.forward_op\.mask_filename: /);
+    }
+  });
+
+  it("reads pictures, white = kept, alone or as a folder", async () => {
+    const half = Buffer.from(Array.from({ length: 64 }, (_, i) => (i % 8 < 4 ? 255 : 0)));
+    await sharp(half, { raw: { width: 8, height: 8, channels: 1 } })
+      .png()
+      .toFile(at("half.png"));
+    const masks = await openMasks(at("half.png"), { side: 4 });
+    expect([...masks.mask(0).subarray(0, 4)]).toEqual([1, 1, 0, 0]);
+    expect(masks.mask(5)).toEqual(masks.mask(0));
+    expect((await openMasks(folder, { side: 4 })).mask(0)).toEqual(masks.mask(0));
+    writeFileSync(at("notes.md"), "x");
+    await expect(openMasks(at("notes.md"), { side: 4 })).rejects.toThrow(/notes\.md/);
+  });
+});
