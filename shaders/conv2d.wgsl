@@ -1,0 +1,193 @@
+// Convolution as implicit matrix products, any adapter: tiles of 64x64, sixteen of K at a time, 4x4 a thread of 256.
+// input x: f32[N,C,H,W], weights w: f32[O,C,KH,KW], dy and the forward out: f32[N,O,OH,OW]; OH = (H + 2 padY - KH)/STRIDE + 1.
+//   forward:        out[n,o,y,x] = bias[o] + sum over c,i,j of w[o,c,i,j] x[n,c,y STRIDE + i - padY, x STRIDE + j - padX]
+//   inputGradient:  out[n,c,y,x] = bias[c] + sum over o,i,j of w[o,c,i,j] dy[n,o,(y + padY - i)/STRIDE, (x + padX - j)/STRIDE]
+//   weightGradient: out[z][o,c,i,j] = sum over the pixels of slice z of dy x; sumSlices adds the slices up
+//   biasGradient:   out[o] = sum over n, y, x of dy, one workgroup a channel
+// bias has `biased` = 0 where there is none. Rows of out are the M axis, columns (pixels, or weights of a channel) the N axis.
+const KH = 3u; //!param
+const KW = 3u; //!param
+const STRIDE = 1u; //!param
+const T = KH * KW;
+const PITCH = 65u;
+struct Params { n: u32, c: u32, h: u32, w: u32, o: u32, oh: u32, ow: u32, padY: u32, padX: u32, biased: u32, slice: u32, slices: u32 }
+@group(0) @binding(0) var<storage, read> input: array<f32>;
+@group(0) @binding(1) var<storage, read> weights: array<f32>;
+@group(0) @binding(2) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read> dy: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(5) var<uniform> p: Params;
+
+var<workgroup> left: array<f32, 16u * PITCH>;
+var<workgroup> right: array<f32, 16u * PITCH>;
+
+fn inputAt(n: u32, c: u32, y: u32, x0: u32) -> f32 {
+  // y and x0 are counted from the padding's corner; below padX or padY the difference wraps and fails the comparison.
+  let iy = y - p.padY;
+  let ix = x0 - p.padX;
+  if (iy >= p.h || ix >= p.w) { return 0.0; }
+  return input[((n * p.c + c) * p.h + iy) * p.w + ix];
+}
+
+/** acc[i][j] += left[k][4 row + i] * right[k][column + 16 j] over the sixteen k of a tile. */
+fn multiply(acc: ptr<function, array<vec4f, 4>>, row: u32, column: u32) {
+  for (var k = 0u; k < 16u; k++) {
+    let l = k * PITCH + row * 4u;
+    let r = k * PITCH + column;
+    let b = vec4f(right[r], right[r + 16u], right[r + 32u], right[r + 48u]);
+    (*acc)[0] = fma(vec4f(left[l]), b, (*acc)[0]);
+    (*acc)[1] = fma(vec4f(left[l + 1u]), b, (*acc)[1]);
+    (*acc)[2] = fma(vec4f(left[l + 2u]), b, (*acc)[2]);
+    (*acc)[3] = fma(vec4f(left[l + 3u]), b, (*acc)[3]);
+  }
+}
+
+@compute @workgroup_size(256)
+fn forward(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) wgs: vec3u, @builtin(local_invocation_index) l: u32) {
+  let m0 = wg.y * 64u;
+  let n0 = (wg.z * wgs.x + wg.x) * 64u;
+  let depth = p.c * T;
+  let plane = p.oh * p.ow;
+  let pixels = p.n * plane;
+  let mine = min(n0 + l % 64u, pixels - 1u);
+  let image = mine / plane;
+  let y = mine % plane / p.ow * STRIDE;
+  let x0 = mine % p.ow * STRIDE;
+  var acc: array<vec4f, 4>;
+  for (var k0 = 0u; k0 < depth; k0 += 16u) {
+    for (var i = 0u; i < 4u; i++) {
+      let m = l / 16u + 16u * i;
+      let ka = k0 + l % 16u;
+      var a = 0.0;
+      if (ka < depth && m0 + m < p.o) { a = weights[(m0 + m) * depth + ka]; }
+      left[l % 16u * PITCH + m] = a;
+      let kb = l / 64u + 4u * i;
+      let k = k0 + kb;
+      var b = 0.0;
+      if (k < depth) { b = inputAt(image, k / T, y + k % T / KW, x0 + k % KW); }
+      right[kb * PITCH + l % 64u] = b;
+    }
+    workgroupBarrier();
+    multiply(&acc, l / 16u, l % 16u);
+    workgroupBarrier();
+  }
+  for (var i = 0u; i < 4u; i++) {
+    let o = m0 + l / 16u * 4u + i;
+    if (o >= p.o) { break; }
+    let b = select(0.0, bias[min(o, p.o * p.biased)], p.biased > 0u);
+    for (var j = 0u; j < 4u; j++) {
+      let at = n0 + l % 16u + 16u * j;
+      if (at < pixels) { out[(at / plane * p.o + o) * plane + at % plane] = acc[i][j] + b; }
+    }
+  }
+}
+
+@compute @workgroup_size(256)
+fn inputGradient(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) wgs: vec3u, @builtin(local_invocation_index) l: u32) {
+  let m0 = wg.y * 64u;
+  let n0 = (wg.z * wgs.x + wg.x) * 64u;
+  let depth = p.o * T;
+  let plane = p.h * p.w;
+  let pixels = p.n * plane;
+  let mine = min(n0 + l % 64u, pixels - 1u);
+  let image = mine / plane;
+  let y = mine % plane / p.w + p.padY;
+  let x0 = mine % p.w + p.padX;
+  var acc: array<vec4f, 4>;
+  for (var k0 = 0u; k0 < depth; k0 += 16u) {
+    for (var i = 0u; i < 4u; i++) {
+      let m = l / 16u + 16u * i;
+      let ka = k0 + l % 16u;
+      var a = 0.0;
+      if (ka < depth && m0 + m < p.c) { a = weights[(ka / T * p.c + m0 + m) * T + ka % T]; }
+      left[l % 16u * PITCH + m] = a;
+      let kb = l / 64u + 4u * i;
+      let k = k0 + kb;
+      // Below zero the differences wrap to numbers whose quotient is past the map.
+      let oy = (y - k % T / KW);
+      let ox = (x0 - k % KW);
+      var b = 0.0;
+      if (k < depth && oy % STRIDE == 0u && ox % STRIDE == 0u && oy / STRIDE < p.oh && ox / STRIDE < p.ow) {
+        b = dy[((image * p.o + k / T) * p.oh + oy / STRIDE) * p.ow + ox / STRIDE];
+      }
+      right[kb * PITCH + l % 64u] = b;
+    }
+    workgroupBarrier();
+    multiply(&acc, l / 16u, l % 16u);
+    workgroupBarrier();
+  }
+  for (var i = 0u; i < 4u; i++) {
+    let c = m0 + l / 16u * 4u + i;
+    if (c >= p.c) { break; }
+    let b = select(0.0, bias[min(c, p.c * p.biased)], p.biased > 0u);
+    for (var j = 0u; j < 4u; j++) {
+      let at = n0 + l % 16u + 16u * j;
+      if (at < pixels) { out[(at / plane * p.c + c) * plane + at % plane] = acc[i][j] + b; }
+    }
+  }
+}
+
+@compute @workgroup_size(256)
+fn weightGradient(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) l: u32) {
+  let m0 = wg.y * 64u;
+  let n0 = wg.x * 64u;
+  let columns = p.c * T;
+  let plane = p.oh * p.ow;
+  let end = min(p.n * plane, (wg.z + 1u) * p.slice);
+  var acc: array<vec4f, 4>;
+  for (var k0 = wg.z * p.slice; k0 < end; k0 += 16u) {
+    let k = k0 + l % 16u;
+    let image = k / plane;
+    let at = k % plane;
+    for (var i = 0u; i < 4u; i++) {
+      let mn = l / 16u + 16u * i;
+      var a = 0.0;
+      var b = 0.0;
+      if (k < end && m0 + mn < p.o) { a = dy[(image * p.o + m0 + mn) * plane + at]; }
+      let q = n0 + mn;
+      if (k < end && q < columns) {
+        b = inputAt(image, q / T, at / p.ow * STRIDE + q % T / KW, at % p.ow * STRIDE + q % KW);
+      }
+      left[l % 16u * PITCH + mn] = a;
+      right[l % 16u * PITCH + mn] = b;
+    }
+    workgroupBarrier();
+    multiply(&acc, l / 16u, l % 16u);
+    workgroupBarrier();
+  }
+  for (var i = 0u; i < 4u; i++) {
+    let o = m0 + l / 16u * 4u + i;
+    for (var j = 0u; j < 4u; j++) {
+      let q = n0 + l % 16u + 16u * j;
+      if (o < p.o && q < columns) { out[(wg.z * p.o + o) * columns + q] = acc[i][j]; }
+    }
+  }
+}
+
+@compute @workgroup_size(64)
+fn sumSlices(@builtin(global_invocation_id) id: vec3u) {
+  let n = p.o * p.c * T;
+  if (id.x >= n) { return; }
+  var s = 0.0;
+  for (var z = 0u; z < p.slices; z++) { s += input[z * n + id.x]; }
+  out[id.x] = s;
+}
+
+var<workgroup> sums: array<f32, 64>;
+
+@compute @workgroup_size(64)
+fn biasGradient(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) l: u32) {
+  let plane = p.oh * p.ow;
+  var s = 0.0;
+  for (var n = 0u; n < p.n; n++) {
+    let start = (n * p.o + wg.x) * plane;
+    for (var i = l; i < plane; i += 64u) { s += dy[start + i]; }
+  }
+  sums[l] = s;
+  workgroupBarrier();
+  for (var k = 32u; k > 0u; k /= 2u) {
+    if (l < k) { sums[l] += sums[l + k]; }
+    workgroupBarrier();
+  }
+  if (l == 0u) { out[wg.x] = sums[0]; }
+}

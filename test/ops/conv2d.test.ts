@@ -1,0 +1,81 @@
+import { describe, expect, test } from "vitest";
+import { ShapeError, conv1d, conv2d } from "../../src/tensor/index.ts";
+import { checkOp } from "../helpers/check-op.ts";
+import { testEngine } from "../helpers/engine.ts";
+import { convolve, type Conv } from "../reference/convolution.ts";
+
+const check = (k: Conv, bias: boolean, height1 = false): Promise<void> => {
+  const { n, c, h, w, o, kh, kw, stride, padding } = k;
+  const oh = Math.floor((h + 2 * (height1 ? 0 : padding) - kh) / stride) + 1;
+  const ow = Math.floor((w + 2 * padding - kw) / stride) + 1;
+  const run = height1 ? conv1d : conv2d;
+  return checkOp({
+    name: JSON.stringify(k),
+    shapes: height1
+      ? [[n, c, w], [o, c, kw], bias ? [o] : null]
+      : [[n, c, h, w], [o, c, kh, kw], bias ? [o] : null],
+    out: height1 ? [n, o, ow] : [n, o, oh, ow],
+    run: (x, wt, b) => run(x, wt, bias ? (b as typeof x) : null, { stride, padding }),
+    reference: (x, wt, b) => convolve(x, wt, b, k, height1 ? 0 : padding),
+    tolerance: 4e-6,
+  });
+};
+
+describe("conv2d", () => {
+  const cases: [string, Conv, boolean][] = [
+    ["3x3", { n: 3, c: 5, h: 9, w: 7, o: 6, kh: 3, kw: 3, stride: 1, padding: 1 }, true],
+    [
+      "3x3, sides of 4, channels of 8",
+      { n: 2, c: 8, h: 8, w: 12, o: 16, kh: 3, kw: 3, stride: 1, padding: 1 },
+      true,
+    ],
+    ["3x3 from 3 channels", { n: 2, c: 3, h: 8, w: 8, o: 33, kh: 3, kw: 3, stride: 1, padding: 1 }, true],
+    ["3x3 to 3 channels", { n: 2, c: 20, h: 5, w: 6, o: 3, kh: 3, kw: 3, stride: 1, padding: 1 }, false],
+    ["3x3 on one pixel", { n: 3, c: 4, h: 1, w: 1, o: 5, kh: 3, kw: 3, stride: 1, padding: 1 }, true],
+    ["3x3 without padding", { n: 2, c: 3, h: 6, w: 5, o: 4, kh: 3, kw: 3, stride: 1, padding: 0 }, true],
+    ["3x3 stride 2, even", { n: 3, c: 6, h: 8, w: 8, o: 9, kh: 3, kw: 3, stride: 2, padding: 1 }, true],
+    ["3x3 stride 2, odd", { n: 2, c: 5, h: 7, w: 9, o: 8, kh: 3, kw: 3, stride: 2, padding: 1 }, false],
+    ["1x1", { n: 3, c: 9, h: 5, w: 7, o: 6, kh: 1, kw: 1, stride: 1, padding: 0 }, true],
+    ["1x1, all divisible", { n: 2, c: 16, h: 8, w: 8, o: 32, kh: 1, kw: 1, stride: 1, padding: 0 }, true],
+    ["1x1 stride 2", { n: 2, c: 3, h: 5, w: 6, o: 4, kh: 1, kw: 1, stride: 2, padding: 0 }, true],
+    ["4x4 stride 2", { n: 2, c: 3, h: 8, w: 10, o: 5, kh: 4, kw: 4, stride: 2, padding: 1 }, true],
+    ["7x7", { n: 1, c: 2, h: 9, w: 8, o: 3, kh: 7, kw: 7, stride: 1, padding: 3 }, true],
+    ["2x3 stride 3, padding 2", { n: 2, c: 3, h: 6, w: 7, o: 2, kh: 2, kw: 3, stride: 3, padding: 2 }, true],
+    ["1x1 over 70 channels", { n: 1, c: 70, h: 3, w: 3, o: 67, kh: 1, kw: 1, stride: 1, padding: 0 }, true],
+  ];
+  for (const [name, k, bias] of cases) test(name, () => check(k, bias));
+
+  test("conv1d", () =>
+    check({ n: 3, c: 5, h: 1, w: 11, o: 4, kh: 1, kw: 3, stride: 2, padding: 1 }, true, true));
+  test("conv1d of one tap", () =>
+    check({ n: 2, c: 8, h: 1, w: 16, o: 24, kh: 1, kw: 1, stride: 1, padding: 0 }, true, true));
+
+  test("a weight gradient of a single wanted input", async () => {
+    const engine = await testEngine();
+    engine.scope(() => {
+      const x = engine.tensor(new Float32Array(32), [1, 2, 4, 4]);
+      const w = engine.tensor(new Float32Array(4), [2, 2, 1, 1]);
+      x.requiresGrad = true;
+      const y = conv2d(x, w, null);
+      expect(y.node?.saved[0]).toBeNull();
+      const before = engine.device.queue.counters.dispatches;
+      engine.gradients(y, [x], engine.tensor(new Float32Array(32), [1, 2, 4, 4]));
+      expect(engine.device.queue.counters.dispatches - before).toBe(1);
+    });
+  });
+
+  test("wrong shapes and options are refused", async () => {
+    const engine = await testEngine();
+    engine.scope(() => {
+      const x = engine.tensor(new Float32Array(32), [1, 2, 4, 4]);
+      const w = engine.tensor(new Float32Array(27), [1, 3, 3, 3]);
+      const v = engine.tensor(new Float32Array(18), [1, 2, 3, 3]);
+      expect(() => conv2d(x, w, null)).toThrow(/x \[1,2,4,4\] has 2 channels, w \[1,3,3,3\] takes 3/);
+      expect(() => conv2d(x, v, null, { stride: 0 })).toThrow(ShapeError);
+      expect(() => conv2d(x, v, null, { padding: -1 })).toThrow(ShapeError);
+      expect(() => conv2d(x, v, engine.tensor([1, 2], [2]))).toThrow(/b has shape \[2\]; expected \[1\]/);
+      const large = engine.tensor(new Float32Array(98), [1, 2, 7, 7]);
+      expect(() => conv2d(x, large, null)).toThrow(/leave no output/);
+    });
+  });
+});
