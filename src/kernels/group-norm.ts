@@ -1,0 +1,97 @@
+import type { Device } from "../gpu/device.ts";
+import { defineKernel, grid1d, type HasBuffer } from "./kernel.ts";
+import { declareVariants, pickVariant } from "./variant.ts";
+import * as wgsl from "./wgsl.gen.ts";
+
+interface Params {
+  groups: number;
+  channels: number;
+  /** Cells of a channel: its size, a quarter of it with `vec4`. */
+  cells: number;
+  /** Groups of all images. */
+  count: number;
+  eps: number;
+}
+
+const grid = ({ count }: Params): [number, number] => grid1d(count, 1);
+const base = {
+  forward: defineKernel(wgsl.groupNorm, "forward", { grid }),
+  backward: defineKernel(wgsl.groupNorm, "backward", { grid }),
+};
+const subgroup = {
+  forward: defineKernel(wgsl.groupNormSubgroup, "forward", { grid }),
+  backward: defineKernel(wgsl.groupNormSubgroup, "backward", { grid }),
+};
+
+/** Lanes of the base variant that share a channel: the largest power of two up to its cells. */
+const lanesFor = (cells: number): number => 2 ** Math.min(8, Math.floor(Math.log2(cells)));
+
+declareVariants("group-norm", ["subgroup", "base"]);
+const variants = [
+  {
+    name: "subgroup",
+    when: (d: Device) => d.software && d.subgroupSize > 0,
+    kernels: subgroup,
+    values: (d: Device, _cells: number): Record<string, number> => ({ WG: d.subgroupSize }),
+  },
+  {
+    name: "base",
+    kernels: base,
+    values: (_d: Device, cells: number): Record<string, number> => ({ LANES: lanesFor(cells) }),
+  },
+];
+
+/** What a launch needs beside the buffers; `size` counts the values of one channel. */
+export interface GroupNormProblem {
+  readonly batch: number;
+  readonly channels: number;
+  readonly groups: number;
+  readonly size: number;
+  readonly eps: number;
+  readonly silu: boolean;
+}
+
+type Names = "x" | "gamma" | "beta";
+type Given = Record<Names, HasBuffer> & { scale_shift: HasBuffer | null };
+
+function plan(device: Device, q: GroupNormProblem, scaled: boolean) {
+  const vec4 = q.size % 4 === 0;
+  const cells = vec4 ? q.size / 4 : q.size;
+  const variant = pickVariant(device, "group-norm", variants, q);
+  return {
+    kernels: variant.kernels,
+    params: { groups: q.groups, channels: q.channels, cells, count: q.batch * q.groups, eps: q.eps },
+    values: {
+      ...variant.values(device, cells),
+      SILU: Number(q.silu),
+      SCALED: Number(scaled),
+      V: vec4 ? 4 : 1,
+      T: vec4 ? "vec4f" : "f32",
+    },
+  };
+}
+
+export function groupNormForward(
+  device: Device,
+  buffers: Given & { out: HasBuffer; moments: HasBuffer },
+  problem: GroupNormProblem,
+): void {
+  const { kernels, params, values } = plan(device, problem, buffers.scale_shift !== null);
+  kernels.forward(device, buffers, params, values);
+}
+
+export function groupNormBackward(
+  device: Device,
+  buffers: Given & { dy: HasBuffer; stats: HasBuffer; out: HasBuffer; sums: HasBuffer },
+  problem: GroupNormProblem,
+): void {
+  const { kernels, params, values } = plan(device, problem, buffers.scale_shift !== null);
+  kernels.backward(device, buffers, params, values);
+}
+
+export const groupNormParameters = defineKernel(wgsl.groupNormGradients, "parameters", {
+  grid: ({ channels }) => [Math.ceil(channels / 64)],
+});
+export const groupNormModulation = defineKernel(wgsl.groupNormGradients, "modulation", {
+  grid: ({ batch, channels }) => grid1d(batch * channels, 64),
+});
