@@ -65,9 +65,10 @@ export class Queue {
     this.#open().copyBufferToBuffer(from, fromOffset, to, toOffset, bytes);
   }
 
-  clear(buffer: GPUBuffer): void {
+  /** Fills with zeros: the whole buffer, or `bytes` from `offset` on. */
+  clear(buffer: GPUBuffer, offset = 0, bytes?: number): void {
     this.#endPass();
-    this.#open().clearBuffer(buffer);
+    this.#open().clearBuffer(buffer, offset, bytes);
   }
 
   /** Writes host data. Recorded commands are submitted first, since writeBuffer would overtake them. */

@@ -22,10 +22,12 @@ export class Engine {
 
   /**
    * Runs `fn` and frees every tensor made inside, except those it returns (alone, in an array or in a plain object, nested)
-   * or keep()s. Throws when `fn` returns a promise: ownership is lexical. The tape is dropped when the outermost scope closes.
+   * or keep()s. Throws when `fn` returns a promise: ownership is lexical. What
+   * an outermost scope recorded is dropped when it closes.
    */
   scope<T>(fn: () => T): T {
     const mine = new Set<Tensor>();
+    const mark = this.#nodes.length;
     this.#scopes.push(mine);
     let result: T | undefined;
     try {
@@ -42,7 +44,7 @@ export class Engine {
         if (escaping.has(t)) parent?.add(t);
         else t.dispose("its scope closed");
       }
-      if (!parent) this.dropTape();
+      if (!parent) for (const node of this.#nodes.splice(mark)) releaseNode(node);
     }
   }
 

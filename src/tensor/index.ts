@@ -3,6 +3,6 @@ export { openDevice, type Device, type DeviceOptions } from "../gpu/device.ts";
 export { DeviceError, KernelError } from "../gpu/errors.ts";
 export { Engine } from "./engine.ts";
 export { DisposedError, DtypeError, GradientError, ShapeError } from "./errors.ts";
-export { sizeOf, type Shape } from "./shape.ts";
+export { showShape, sizeOf, type Shape } from "./shape.ts";
 export { Tensor, type Dtype, type TypedData } from "./tensor.ts";
 export * from "./ops/index.ts";

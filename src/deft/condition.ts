@@ -1,0 +1,24 @@
+import { concat, type Tensor } from "../tensor/index.ts";
+import { guidance } from "./likelihood.ts";
+import type { Convention, Operator } from "./operator.ts";
+
+export interface ConditionOptions {
+  readonly sigmaY: number;
+  readonly useX0hat: boolean;
+  /** The guidance g as last channels; else Aᵀy. */
+  readonly useLoggrad: boolean;
+  readonly convention: Convention;
+}
+
+/** Input channels of the h-transform for a task: x_t, x̂0, the operator's own, the guidance. */
+export function conditionChannels(imageChannels: number, own: number, useX0hat: boolean): number {
+  return imageChannels * (useX0hat ? 3 : 2) + own;
+}
+
+/** [x_t, x̂0, the operator's channels, g] along channels (spec section 3). */
+export function condition(operator: Operator, xt: Tensor, x0Hat: Tensor, y: Tensor, o: ConditionOptions): Tensor {
+  return xt.engine.scope(() => {
+    const g = o.useLoggrad ? guidance(operator, y, x0Hat, o.sigmaY, o.convention) : operator.adjoint(y);
+    return concat([xt, ...(o.useX0hat ? [x0Hat] : []), ...operator.conditioning(y), g], 1);
+  });
+}

@@ -1,0 +1,32 @@
+// ε, x̂0 and x_t into one another: the one place for these formulas (spec sections 2 to 5).
+import { lincomb, type Engine, type Tensor } from "../tensor/index.ts";
+import type { Schedule } from "./schedule.ts";
+
+/** One coefficient an image, f(ᾱ_t): a number when all timesteps are equal, else an [N] tensor. */
+function coefficient(engine: Engine, schedule: Schedule, t: ArrayLike<number>, f: (alphaBar: number) => number): number | Tensor {
+  const values = Array.from(t, (v) => f(schedule.alphaBar(v)));
+  return values.every((v) => v === values[0]) ? (values[0] as number) : engine.tensor(Float32Array.from(values));
+}
+
+/** x_t = √ᾱ_t x + √(1−ᾱ_t) z, one timestep an image. */
+export function addNoise(schedule: Schedule, x: Tensor, z: Tensor, t: ArrayLike<number>): Tensor {
+  return x.engine.scope(() => {
+    const a = coefficient(x.engine, schedule, t, Math.sqrt);
+    const b = coefficient(x.engine, schedule, t, (v) => Math.sqrt(1 - v));
+    return lincomb(a, x, b, z);
+  });
+}
+
+/** x̂0 = (x_t − √(1−ᾱ_t) ε)/√ᾱ_t, not clamped. */
+export function predictX0(schedule: Schedule, xt: Tensor, eps: Tensor, t: ArrayLike<number>): Tensor {
+  return xt.engine.scope(() => {
+    const a = coefficient(xt.engine, schedule, t, (v) => 1 / Math.sqrt(v));
+    const b = coefficient(xt.engine, schedule, t, (v) => -Math.sqrt(1 - v) / Math.sqrt(v));
+    return lincomb(a, xt, b, eps);
+  });
+}
+
+/** ε_θ(x_t, t) of some network; `calls` counts network evaluations of one image. */
+export interface Denoiser {
+  (xt: Tensor, t: ArrayLike<number>): Tensor;
+}

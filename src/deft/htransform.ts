@@ -1,0 +1,51 @@
+// The h-transform network (spec section 3): a small UNet with more input channels and a scalar time gate.
+import { linearLayer, type Layer } from "../nn/layers.ts";
+import { Declarations } from "../nn/parameter.ts";
+import { UNet, type UNetConfig } from "../nn/unet.ts";
+import { lincomb, mul, reshape, ShapeError, silu, slice, timestepEmbedding, type Engine, type Tensor } from "../tensor/index.ts";
+
+export interface HTransformConfig extends UNetConfig {
+  /** Subtract s(t)·g from the network's output; else only the network. */
+  readonly useResidual: boolean;
+  /** ε form (h = NN − s·g) or score form (NN + s·g). */
+  readonly epsilonBased: boolean;
+  /** s(t) at the start. */
+  readonly initScalingBias: number;
+}
+
+export class HTransform {
+  readonly config: HTransformConfig;
+  readonly declarations = new Declarations();
+  readonly #net: UNet;
+  readonly #gate: Layer;
+
+  constructor(config: HTransformConfig) {
+    this.config = config;
+    if (config.inChannels < config.outChannels)
+      throw new ShapeError(`h-transform: ${config.inChannels} input channels hold no guidance of ${config.outChannels} channels`);
+    this.#net = new UNet(config, this.declarations);
+    const d = this.declarations.in("log_likelihood_scaling");
+    const wide = 4 * config.modelChannels;
+    const [a, b] = [linearLayer(d.in(0), config.modelChannels, wide), linearLayer(d.in(2), wide, wide)];
+    const c = linearLayer(d.in(4), wide, 1, { weight: 0, bias: config.initScalingBias });
+    this.#gate = (e) => c(silu(b(silu(a(e)))));
+  }
+
+  /** s(t) [T]: MLP of the timestep embedding; starts at initScalingBias for every t. */
+  gate(engine: Engine, t: ArrayLike<number>): Tensor {
+    return engine.scope(() => reshape(this.#gate(timestepEmbedding(engine, t, this.config.modelChannels)), [t.length]));
+  }
+
+  /** h = NN(inputs, t) − s(t)·g, g the last outChannels channels of the inputs [N, inChannels, H, W]. */
+  forward(inputs: Tensor, t: ArrayLike<number>): Tensor {
+    const { inChannels, outChannels, useResidual, epsilonBased } = this.config;
+    if (!useResidual) return this.#net.forward(inputs, t);
+    return inputs.engine.scope(() => {
+      const [n, , h, w] = [inputs.dim(0), inputs.dim(1), inputs.dim(2), inputs.dim(3)];
+      const out = this.#net.forward(inputs, t);
+      const g = slice(inputs, [0, inChannels - outChannels, 0, 0], [n, inChannels, h, w]);
+      const s = reshape(this.gate(inputs.engine, t), [n, 1, 1, 1]);
+      return lincomb(1, out, epsilonBased ? -1 : 1, mul(g, s));
+    });
+  }
+}
