@@ -32,7 +32,7 @@ const variants = [
     name: "subgroup",
     when: (d: Device) => d.software && d.subgroupSize > 0,
     kernels: subgroup,
-    values: (d: Device, _cells: number): Record<string, number> => ({ WG: d.subgroupSize }),
+    values: (d: Device): Record<string, number> => ({ WG: d.subgroupSize }),
   },
   {
     name: "base",

@@ -1,6 +1,7 @@
 // The public face of the tensor layer: nn, deft and users import this file and nothing below it.
 export { openDevice, type Device, type DeviceOptions } from "../gpu/device.ts";
 export { DeviceError, KernelError } from "../gpu/errors.ts";
+export { adamStep, emaStep, type AdamState, type AdamStepOptions } from "./adam.ts";
 export { Engine } from "./engine.ts";
 export { DisposedError, DtypeError, GradientError, ShapeError } from "./errors.ts";
 export { showShape, sizeOf, type Shape } from "./shape.ts";

@@ -1,0 +1,19 @@
+import type { Device } from "../gpu/device.ts";
+import { defineKernel, grid1d } from "./kernel.ts";
+import type { Values } from "./shader.ts";
+import { declareVariants, pickVariant } from "./variant.ts";
+import * as wgsl from "./wgsl.gen.ts";
+
+const grid = ({ n4 }: { n4: number }, { RUN }: Values): [number, number] => grid1d(n4, 64 * Number(RUN));
+export const adam = defineKernel(wgsl.adam, "adam", { grid });
+export const adamEma = defineKernel(wgsl.adam, "adam_ema", { grid });
+export const emaOnly = defineKernel(wgsl.adam, "ema_only", { grid });
+
+declareVariants("adam", ["run", "base"]);
+// Neighbouring lanes with neighbouring vec4s coalesce on a GPU; a CPU's lane prefers a run of its own.
+const variants = [
+  { name: "run", when: (d: Device) => d.software, values: { RUN: 8 } },
+  { name: "base", values: { RUN: 1 } },
+];
+/** The variant's constants, for the launches above. */
+export const adamValues = (device: Device): Values => pickVariant(device, "adam", variants, null).values;
