@@ -2,3 +2,28 @@
 export { silu } from "./silu.ts";
 export { conv1d, conv2d, convTranspose2d, type ConvOptions } from "./conv2d.ts";
 export { groupNorm, type GroupNormOptions } from "./group-norm.ts";
+export { matmul, type MatmulOptions } from "./matmul.ts";
+export { linear } from "./linear.ts";
+export { add, div, maximum, mul, sub } from "./binary.ts";
+export { concat } from "./concat.ts";
+export { reshape } from "./reshape.ts";
+export { avgPool2d, upsampleNearest } from "./resample.ts";
+export { chunk, slice, split } from "./slice.ts";
+export {
+  abs,
+  affine,
+  clamp,
+  cos,
+  exp,
+  leakyRelu,
+  log,
+  neg,
+  reciprocal,
+  relu,
+  rsqrt,
+  sigmoid,
+  sin,
+  sqrt,
+  square,
+  tanh,
+} from "./unary.ts";

@@ -1,0 +1,108 @@
+import { describe, expect, test } from "vitest";
+import { matmul, ShapeError, sizeOf } from "../../src/tensor/index.ts";
+import { checkOp, type F64 } from "../helpers/check-op.ts";
+import { testEngine } from "../helpers/engine.ts";
+
+interface Case {
+  a: number[];
+  b: number[];
+  ta?: boolean;
+  tb?: boolean;
+}
+
+/** op(a)·op(b) in float64; a side of rank 2 serves the whole batch. */
+function reference({ a, b, ta = false, tb = false }: Case): {
+  shape: number[];
+  run: (x: F64, y: F64) => F64;
+} {
+  const [ra, ca] = a.slice(-2) as [number, number];
+  const [rb, cb] = b.slice(-2) as [number, number];
+  const [m, k, n] = [ta ? ca : ra, ta ? ra : ca, tb ? rb : cb];
+  const batch = a.length > 2 ? a.slice(0, -2) : b.slice(0, -2);
+  const run = (x: F64, y: F64): F64 => {
+    const out = new Float64Array(sizeOf(batch) * m * n);
+    for (let z = 0; z < sizeOf(batch); z++) {
+      const [ax, bx] = [a.length > 2 ? z * ra * ca : 0, b.length > 2 ? z * rb * cb : 0];
+      for (let i = 0; i < m; i++)
+        for (let j = 0; j < n; j++) {
+          let s = 0;
+          for (let q = 0; q < k; q++)
+            s +=
+              (x[ax + (ta ? q * ca + i : i * ca + q)] as number) *
+              (y[bx + (tb ? j * cb + q : q * cb + j)] as number);
+          out[(z * m + i) * n + j] = s;
+        }
+    }
+    return out;
+  };
+  return { shape: [...batch, m, n], run };
+}
+
+const name = (c: Case): string =>
+  `${JSON.stringify(c.a)}${c.ta ? "ᵀ" : ""} · ${JSON.stringify(c.b)}${c.tb ? "ᵀ" : ""}`;
+
+const flags = [false, true].flatMap((ta) => [false, true].map((tb) => ({ ta, tb })));
+const sizes = [
+  [1, 1, 1],
+  [4, 4, 4],
+  [13, 37, 9],
+  [16, 32, 32],
+  [17, 33, 34],
+  [66, 20, 68],
+  [64, 18, 64],
+] as const;
+const cases: Case[] = [
+  ...sizes.flatMap(([m, k, n]) =>
+    flags.map(({ ta, tb }) => ({ a: ta ? [k, m] : [m, k], b: tb ? [n, k] : [k, n], ta, tb })),
+  ),
+  ...flags.flatMap(({ ta, tb }) => {
+    const [a, b] = [ta ? [12, 8] : [8, 12], tb ? [20, 12] : [12, 20]];
+    return [
+      { a: [3, ...a], b: [3, ...b], ta, tb },
+      { a: [2, 3, ...a], b, ta, tb },
+      { a, b: [3, ...b], ta, tb },
+    ];
+  }),
+  { a: [2, 3, 5, 7], b: [7, 6] },
+  { a: [2, 7, 5], b: [2, 6, 7], ta: true, tb: true },
+];
+
+describe("matmul", () => {
+  for (const c of cases)
+    test(name(c), () => {
+      const { shape, run } = reference(c);
+      return checkOp({
+        shapes: [c.a, c.b],
+        out: shape,
+        run: (x, y) => matmul(x, y, { transposeA: c.ta ?? false, transposeB: c.tb ?? false }),
+        reference: run,
+      });
+    });
+
+  test("a long inner axis", () =>
+    checkOp({
+      shapes: [
+        [5, 3000],
+        [3000, 8],
+      ],
+      out: [5, 8],
+      run: (x, y) => matmul(x, y),
+      reference: reference({ a: [5, 3000], b: [3000, 8] }).run,
+    }));
+
+  test("refuses what does not fit, naming both shapes", async () => {
+    const engine = await testEngine();
+    engine.scope(() => {
+      const [a, b, c] = [
+        [2, 3],
+        [4, 5],
+        [2, 3, 4],
+      ].map((s) => engine.empty(s));
+      if (!a || !b || !c) throw new Error("unreachable");
+      expect(() => matmul(a, b)).toThrow(ShapeError);
+      expect(() => matmul(a, b)).toThrow("a [2,3], b [4,5]");
+      expect(() => matmul(engine.empty([3]), b)).toThrow("rank 2 or more");
+      expect(() => matmul(c, engine.empty([3, 4, 5]))).toThrow("batch axes differ");
+    });
+  });
+});
