@@ -8,7 +8,7 @@ import type { Dtype, Tensor } from "./tensor.ts";
 type Inputs = readonly (Tensor | null)[];
 
 export interface OpSpec<I extends Inputs, A extends readonly unknown[], R extends { out: Tensor }> {
-  /** How many of the arguments are tensors; the rest are options. */
+  /** How many of the arguments are tensors; the rest are options. Below 0: all but so many at the end (a list of tensors). */
   readonly inputs: number;
   /** Shapes and dtypes; throws ShapeError or DtypeError with both sides. */
   readonly check?: (...args: [...I, ...A]) => void;

@@ -27,3 +27,5 @@ export {
   square,
   tanh,
 } from "./unary.ts";
+export { cumprod, l2norm, max, mean, std, sum, variance } from "./reduce.ts";
+export type { ReduceOptions, VarianceOptions } from "./reduce.ts";

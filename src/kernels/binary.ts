@@ -1,0 +1,104 @@
+// Launches binary.wgsl: picks the indexing that the operands' strides allow.
+import type { Device } from "../gpu/device.ts";
+import { defineKernel, type HasBuffer } from "./kernel.ts";
+import { gridOf, runs } from "./elementwise.ts";
+import type { Values } from "./shader.ts";
+import * as wgsl from "./wgsl.gen.ts";
+
+/** Axes of the result, outermost first, joined where both operands allow; a stride is 0 along a repeated axis. */
+export interface BinaryPattern {
+  readonly sizes: readonly number[];
+  readonly strides: readonly (readonly number[])[];
+}
+
+/** Order of the operations in binary.wgsl. */
+export const binaryOps = ["add", "sub", "mul", "div", "maximum"] as const;
+export type BinaryOp = (typeof binaryOps)[number];
+
+const grid = ({ n }: { n: number }, values: Values) => gridOf(n, values);
+const forward = defineKernel(wgsl.binary, "forward", { grid });
+const backward = defineKernel(wgsl.binary, "backward", { grid });
+
+interface Indexing {
+  readonly n: number;
+  readonly inner: number;
+  readonly count: number;
+  readonly values: Record<string, number | string>;
+}
+
+/** Indexing of y where x walks through the result without a jump; undefined where only strides say it. */
+function simple(n: number, sizes: readonly number[], y: readonly number[]): Indexing | undefined {
+  const n4 = Math.ceil(n / 4);
+  const pattern = y.map((s) => (s === 0 ? "0" : "y")).join("");
+  const last = sizes.at(-1) ?? 1;
+  if (pattern === "y" || (pattern === "" && n === 1))
+    return { n: n4, inner: 1, count: 1, values: { MODE: 0 } };
+  if (pattern === "0") return { n: n4, inner: n4, count: 1, values: { MODE: 1, Y: "f32" } };
+  if ((pattern === "y0" || pattern === "0y0") && last % 4 === 0)
+    return {
+      n: n4,
+      inner: last / 4,
+      count: sizes[sizes.length - 2] ?? 1,
+      values: { MODE: 1, Y: "f32" },
+    };
+  if (pattern === "0y" && last % 4 === 0) return { n: n4, inner: 1, count: last / 4, values: { MODE: 2 } };
+  return undefined;
+}
+
+function isFull(sizes: readonly number[], strides: readonly number[]): boolean {
+  let expected = 1;
+  for (let d = sizes.length - 1; d >= 0; d--) {
+    if (strides[d] !== expected) return false;
+    expected *= sizes[d] ?? 1;
+  }
+  return true;
+}
+
+function plan({ sizes, strides }: BinaryPattern): Indexing & { swap: boolean } {
+  const [a = [], b = []] = strides;
+  const n = sizes.reduce((x, y) => x * y, 1);
+  const swap = !isFull(sizes, a) && isFull(sizes, b);
+  const fast = isFull(sizes, swap ? b : a) ? simple(n, sizes, swap ? a : b) : undefined;
+  if (fast) return { ...fast, swap };
+  return { n, inner: 1, count: 1, swap: false, values: { MODE: 3, T: "f32", Y: "f32" } };
+}
+
+function launch(device: Device, op: BinaryOp, pattern: BinaryPattern) {
+  const { n, inner, count, swap, values } = plan(pattern);
+  const size = (d: number): number => pattern.sizes[pattern.sizes.length - 1 - d] ?? 1;
+  const stride = (k: number, d: number): number => pattern.strides[k]?.[pattern.sizes.length - 1 - d] ?? 0;
+  const [x, y] = [0, 1];
+  const params = {
+    ...{ n, inner, count },
+    ...{ n0: size(0), n1: size(1), n2: size(2), n3: size(3), n4: size(4), n5: size(5) },
+    ...{ x0: stride(x, 0), x1: stride(x, 1), x2: stride(x, 2) },
+    ...{ x3: stride(x, 3), x4: stride(x, 4), x5: stride(x, 5) },
+    ...{ y0: stride(y, 0), y1: stride(y, 1), y2: stride(y, 2) },
+    ...{ y3: stride(y, 3), y4: stride(y, 4), y5: stride(y, 5) },
+  };
+  const all = { ...values, ...runs(device, n), OP: binaryOps.indexOf(op), SWAP: Number(swap) };
+  return { params, values: all, swap };
+}
+
+/** out = a op b over the pattern. */
+export function binaryForward(
+  device: Device,
+  op: BinaryOp,
+  pattern: BinaryPattern,
+  { a, b, out }: { a: HasBuffer; b: HasBuffer; out: HasBuffer },
+): void {
+  const { params, values, swap } = launch(device, op, pattern);
+  forward(device, { x: swap ? b : a, y: swap ? a : b, out }, params, values);
+}
+
+/** out = dy times the derivative by operand `wrt`; an operand that the derivative does not use may be null. */
+export function binaryBackward(
+  device: Device,
+  op: BinaryOp,
+  wrt: 0 | 1,
+  pattern: BinaryPattern,
+  { a, b, dy, out }: { a: HasBuffer | null; b: HasBuffer | null; dy: HasBuffer; out: HasBuffer },
+): void {
+  const { params, values, swap } = launch(device, op, pattern);
+  backward(device, { x: swap ? b : a, y: swap ? a : b, dy, out }, params, { ...values, WRT: wrt });
+}

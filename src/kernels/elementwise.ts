@@ -1,0 +1,32 @@
+// Elements a thread for the families that only move or map numbers: software adapters want long runs, GPUs one element.
+import type { Device } from "../gpu/device.ts";
+import { grid1d } from "./kernel.ts";
+import type { Values } from "./shader.ts";
+import { declareVariants, pickVariant, type Variant } from "./variant.ts";
+
+interface Runs extends Variant<number> {
+  readonly per: number;
+}
+
+/** Below this many elements a run would leave processor cores without work. */
+const LONG = 8192;
+
+const variants: readonly Runs[] = [
+  { name: "run16", when: (device, n) => device.software && n >= LONG, per: 16 },
+  { name: "run4", when: (device) => device.software, per: 4 },
+  { name: "base", per: 1 },
+];
+declareVariants(
+  "elementwise",
+  variants.map((v) => v.name),
+);
+
+/** The constant PER of such a kernel for n elements (vec4s where it moves vec4s). */
+export function runs(device: Device, n: number): { PER: number } {
+  return { PER: pickVariant(device, "elementwise", variants, n).per };
+}
+
+/** Grid of such a kernel: workgroups of 64 threads, PER elements each. */
+export function gridOf(n: number, values: Values): [number, number] {
+  return grid1d(Math.ceil(n / Number(values["PER"])), 64);
+}
