@@ -51,8 +51,8 @@ export interface SafetensorsHeader {
 /** As in the reference implementation: what claims a longer header is no weight file. */
 export const MAX_HEADER_BYTES = 100_000_000;
 
-/** More axes than any array library has; keeps a lying header from filling the memory. */
-const LIMITS = { depth: 3, arrayLength: 64 };
+/** More axes than array libraries have and more tensors than networks: a lying header must not fill the memory. */
+const LIMITS = { depth: 3, arrayLength: 64, objectSize: 200_000 };
 
 /** Length of the header in bytes from the file's first 8. Throws CheckpointError where it cannot be one. */
 export function headerLength(first8: Uint8Array, fileSize: number): number {

@@ -6,11 +6,13 @@ export interface JsonLimits {
   readonly depth: number;
   /** Elements of one array. */
   readonly arrayLength: number;
+  /** Names of one object. */
+  readonly objectSize: number;
 }
 
 /**
- * Parses JSON (RFC 8259) from a source that may lie: a name given twice in one object, nesting past
- * `limits.depth` and arrays past `limits.arrayLength` are errors. Throws SyntaxError with the character's place.
+ * Parses JSON (RFC 8259) from a source that may lie: a name given twice in one object is an error, and so
+ * is what exceeds `limits`. Throws SyntaxError with the character's place.
  */
 export function parseStrictJson(text: string, limits: JsonLimits): JsonValue {
   let at = 0;
@@ -61,6 +63,7 @@ export function parseStrictJson(text: string, limits: JsonLimits): JsonValue {
         fail(`name ${quoted(name)} given twice`);
       }
       if (!take(":")) fail('no ":"');
+      if (out.size === limits.objectSize) fail(`object with more than ${limits.objectSize} names`);
       out.set(name, value(depth));
     } while (take(","));
     if (!take("}")) fail('no "," or "}"');
@@ -110,7 +113,7 @@ const WORDS = [
 
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 
-/** A name for messages and listings: in quotes, control characters escaped, at most 120 characters. */
+/** a name for messages and listings: in quotes, control characters escaped, at most 120 characters. */
 export function quoted(name: string): string {
   const shown = name.length > 120 ? `${name.slice(0, 117)}...` : name;
   return JSON.stringify(shown).replace(/[\u007f-\u009f]/g, (c) => `\\u00${c.charCodeAt(0).toString(16)}`);
