@@ -49,7 +49,7 @@ export async function openEmoji(options: EmojiOptions): Promise<ImageDataset> {
     const planes = compose(rgba.subarray(start, start + bytes), background ?? colour, 3);
     return toUnitRange(mirror ? mirrored(planes, side) : planes);
   };
-  return { name, length, channels: 3, side, get: (index) => Promise.resolve(get(index)) };
+  return { name, length, versions, channels: 3, side, get: (index) => Promise.resolve(get(index)) };
 }
 
 /**
