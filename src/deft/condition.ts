@@ -16,7 +16,13 @@ export function conditionChannels(imageChannels: number, own: number, useX0hat: 
 }
 
 /** [x_t, x̂0, the operator's channels, g] along channels (spec section 3). */
-export function condition(operator: Operator, xt: Tensor, x0Hat: Tensor, y: Tensor, o: ConditionOptions): Tensor {
+export function condition(
+  operator: Operator,
+  xt: Tensor,
+  x0Hat: Tensor,
+  y: Tensor,
+  o: ConditionOptions,
+): Tensor {
   return xt.engine.scope(() => {
     const g = o.useLoggrad ? guidance(operator, y, x0Hat, o.sigmaY, o.convention) : operator.adjoint(y);
     return concat([xt, ...(o.useX0hat ? [x0Hat] : []), ...operator.conditioning(y), g], 1);

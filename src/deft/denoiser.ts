@@ -3,9 +3,16 @@ import { lincomb, type Engine, type Tensor } from "../tensor/index.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** One coefficient an image, f(ᾱ_t): a number when all timesteps are equal, else an [N] tensor. */
-function coefficient(engine: Engine, schedule: Schedule, t: ArrayLike<number>, f: (alphaBar: number) => number): number | Tensor {
+function coefficient(
+  engine: Engine,
+  schedule: Schedule,
+  t: ArrayLike<number>,
+  f: (alphaBar: number) => number,
+): number | Tensor {
   const values = Array.from(t, (v) => f(schedule.alphaBar(v)));
-  return values.every((v) => v === values[0]) ? (values[0] as number) : engine.tensor(Float32Array.from(values));
+  return values.every((v) => v === values[0])
+    ? (values[0] as number)
+    : engine.tensor(Float32Array.from(values));
 }
 
 /** x_t = √ᾱ_t x + √(1−ᾱ_t) z, one timestep an image. */

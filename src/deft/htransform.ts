@@ -2,7 +2,17 @@
 import { linearLayer, type Layer } from "../nn/layers.ts";
 import { Declarations } from "../nn/parameter.ts";
 import { UNet, type UNetConfig } from "../nn/unet.ts";
-import { lincomb, mul, reshape, ShapeError, silu, slice, timestepEmbedding, type Engine, type Tensor } from "../tensor/index.ts";
+import {
+  lincomb,
+  mul,
+  reshape,
+  ShapeError,
+  silu,
+  slice,
+  timestepEmbedding,
+  type Engine,
+  type Tensor,
+} from "../tensor/index.ts";
 
 export interface HTransformConfig extends UNetConfig {
   /** Subtract s(t)·g from the network's output; else only the network. */
@@ -22,7 +32,9 @@ export class HTransform {
   constructor(config: HTransformConfig) {
     this.config = config;
     if (config.inChannels < config.outChannels)
-      throw new ShapeError(`h-transform: ${config.inChannels} input channels hold no guidance of ${config.outChannels} channels`);
+      throw new ShapeError(
+        `h-transform: ${config.inChannels} input channels hold no guidance of ${config.outChannels} channels`,
+      );
     this.#net = new UNet(config, this.declarations);
     const d = this.declarations.in("log_likelihood_scaling");
     const wide = 4 * config.modelChannels;
@@ -33,7 +45,9 @@ export class HTransform {
 
   /** s(t) [T]: MLP of the timestep embedding; starts at initScalingBias for every t. */
   gate(engine: Engine, t: ArrayLike<number>): Tensor {
-    return engine.scope(() => reshape(this.#gate(timestepEmbedding(engine, t, this.config.modelChannels)), [t.length]));
+    return engine.scope(() =>
+      reshape(this.#gate(timestepEmbedding(engine, t, this.config.modelChannels)), [t.length]),
+    );
   }
 
   /** h = NN(inputs, t) − s(t)·g, g the last outChannels channels of the inputs [N, inChannels, H, W]. */

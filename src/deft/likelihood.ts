@@ -11,7 +11,13 @@ export function measure(operator: Operator, x: Tensor, sigmaY: number, n: Tensor
  * g = ∇_{x̂0} log p(y | x̂0) = Aᵀ(y − A x̂0)/σ_y², without the division when σ_y = 0 (spec section 3).
  * Denker et al. 2024, eq. 12.
  */
-export function guidance(operator: Operator, y: Tensor, x0Hat: Tensor, sigmaY: number, convention: Convention): Tensor {
+export function guidance(
+  operator: Operator,
+  y: Tensor,
+  x0Hat: Tensor,
+  sigmaY: number,
+  convention: Convention,
+): Tensor {
   const g = operator.residualGradient(y, x0Hat, convention);
   return sigmaY > 0 ? affine(g, 1 / sigmaY ** 2, 0) : g;
 }

@@ -21,7 +21,10 @@ export interface DdimOptions {
   /** z of step k; not asked for when c1 is 0. */
   readonly noise: (k: number) => Tensor;
   /** Sees each step's tensors, which die with the step: copy or read what is to be kept. */
-  readonly onStep?: (k: number, step: { t: number; xt: Tensor; x0: Tensor; eps: Tensor }) => Promise<void> | void;
+  readonly onStep?: (
+    k: number,
+    step: { t: number; xt: Tensor; x0: Tensor; eps: Tensor },
+  ) => Promise<void> | void;
 }
 
 /**
@@ -62,7 +65,12 @@ export function priorPredict(schedule: Schedule, prior: Denoiser): Predict {
 }
 
 /** The prior whose x̂0 is projected on the measurement each step: x̂0 + A†(y − A x̂0). No learning. */
-export function projectedPredict(schedule: Schedule, prior: Denoiser, operator: Operator, y: Tensor): Predict {
+export function projectedPredict(
+  schedule: Schedule,
+  prior: Denoiser,
+  operator: Operator,
+  y: Tensor,
+): Predict {
   const predict = priorPredict(schedule, prior);
   return (xt, t) => {
     const { eps, x0 } = predict(xt, t);

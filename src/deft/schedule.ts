@@ -41,7 +41,8 @@ export class Schedule {
   readonly alphaBars: Float32Array;
 
   constructor(options: ScheduleOptions) {
-    if (options.numTimesteps < 1) throw new UserError(`diffusion.num_diffusion_timesteps: ${options.numTimesteps}; expected at least 1`);
+    if (options.numTimesteps < 1)
+      throw new UserError(`diffusion.num_diffusion_timesteps: ${options.numTimesteps}; expected at least 1`);
     this.numTimesteps = options.numTimesteps;
     this.betas = Float32Array.from([0, ...betas(options)]);
     this.alphaBars = new Float32Array(this.betas.length);
@@ -63,7 +64,10 @@ export class Schedule {
 /** Timesteps of a sampler, ascending: range(end, start, ⌊(start − end)/numSteps⌋). Walked from last to first; −1 comes after the first. */
 export function timesteps(startStep: number, endStep: number, numSteps: number): number[] {
   const skip = Math.floor((startStep - endStep) / numSteps);
-  if (!(skip >= 1)) throw new UserError(`num_steps: ${numSteps} steps between ${endStep} and ${startStep}; expected 1 to ${startStep - endStep}`);
+  if (!(skip >= 1))
+    throw new UserError(
+      `num_steps: ${numSteps} steps between ${endStep} and ${startStep}; expected 1 to ${startStep - endStep}`,
+    );
   const ts: number[] = [];
   for (let t = endStep; t < startStep; t += skip) ts.push(t);
   return ts;

@@ -93,6 +93,12 @@ export class Queue {
     this.#slots = 0;
   }
 
+  /** Submits what is recorded; resolves when it has run. Awaiting the fence of an earlier step keeps work from piling up. */
+  fence(): Promise<undefined> {
+    this.flush();
+    return this.#device.queue.onSubmittedWorkDone();
+  }
+
   /** Waits until everything recorded so far has run; rejects with the device's first error. */
   async idle(): Promise<void> {
     this.flush();

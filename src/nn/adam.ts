@@ -29,13 +29,23 @@ export class Adam {
    * One step with learning rate `lr` on gradients in the order of the parameters (null: zero). With `average`, its flat
    * tensors then become decay·average + (1 − decay)·weights (decay null: untouched).
    */
-  step(gradients: readonly (Tensor | null)[], lr: number, average?: { flat: readonly Tensor[]; decay: number | null }): void {
+  step(
+    gradients: readonly (Tensor | null)[],
+    lr: number,
+    average?: { flat: readonly Tensor[]; decay: number | null },
+  ): void {
     const { parameters: set } = this;
     set.gather(gradients, this.#gradients);
     this.steps++;
     set.flat.forEach((params, i) => {
       const ema = average && average.decay !== null ? (average.flat[i] as Tensor) : null;
-      const state = { params, grads: this.#gradients[i] as Tensor, m: this.m[i] as Tensor, v: this.v[i] as Tensor, ema };
+      const state = {
+        params,
+        grads: this.#gradients[i] as Tensor,
+        m: this.m[i] as Tensor,
+        v: this.v[i] as Tensor,
+        ema,
+      };
       adamStep(set.engine, state, { step: this.steps, lr, ...this.#options, emaDecay: average?.decay ?? 0 });
     });
   }

@@ -36,7 +36,12 @@ export function initialise(set: ParameterSet, seed: number): void {
  * Loads every parameter from `source`, whose names are the parameters' with `prefix` before them. Strict: missing,
  * unexpected (under the prefix) and misshaped entries are all named in one CheckpointError before anything is written.
  */
-export async function loadWeights(set: ParameterSet, source: WeightSource, prefix = "", what = "weights"): Promise<void> {
+export async function loadWeights(
+  set: ParameterSet,
+  source: WeightSource,
+  prefix = "",
+  what = "weights",
+): Promise<void> {
   const present = new Set(source.names);
   const wanted = new Set(set.parameters.map((p) => prefix + p.name));
   const missing = [...wanted].filter((n) => !present.has(n));
@@ -45,20 +50,29 @@ export async function loadWeights(set: ParameterSet, source: WeightSource, prefi
     .filter((p) => present.has(prefix + p.name))
     .map((p) => ({ p, shape: source.shape(prefix + p.name) }))
     .filter(({ p, shape }) => shape.length !== p.shape.length || shape.some((v, i) => v !== p.shape[i]))
-    .map(({ p, shape }) => `${prefix}${p.name} is ${showShape(shape)}, the network takes ${showShape(p.shape)}`);
-  const some = (list: readonly string[]) => `${list.slice(0, 3).join(", ")}${list.length > 3 ? ` and ${list.length - 3} more` : ""}`;
+    .map(
+      ({ p, shape }) => `${prefix}${p.name} is ${showShape(shape)}, the network takes ${showShape(p.shape)}`,
+    );
+  const some = (list: readonly string[]) =>
+    `${list.slice(0, 3).join(", ")}${list.length > 3 ? ` and ${list.length - 3} more` : ""}`;
   const problems = [
     missing.length > 0 ? `missing ${some(missing)}` : "",
     unexpected.length > 0 ? `unexpected ${some(unexpected)}` : "",
     misshaped.length > 0 ? some(misshaped) : "",
   ].filter(Boolean);
   if (problems.length > 0)
-    throw new CheckpointError(`${what}: does not fit the network: ${problems.join("; ")}; check the model's channels, channel_mult and attention options`);
+    throw new CheckpointError(
+      `${what}: does not fit the network: ${problems.join("; ")}; check the model's channels, channel_mult and attention options`,
+    );
   for (const p of set.parameters) set.write(p, await source.read(prefix + p.name));
 }
 
 /** Reads flat tensors in the layout of `set` (the weights, an average, optimiser state) back by name. */
-export async function readState(set: ParameterSet, flat: readonly Tensor[] = set.flat, prefix = ""): Promise<NamedArray[]> {
+export async function readState(
+  set: ParameterSet,
+  flat: readonly Tensor[] = set.flat,
+  prefix = "",
+): Promise<NamedArray[]> {
   const host: Float32Array<ArrayBuffer>[] = [];
   for (const t of flat) host.push(await t.read());
   return set.places.map(({ parameter, chunk, start }) => ({
@@ -69,7 +83,12 @@ export async function readState(set: ParameterSet, flat: readonly Tensor[] = set
 }
 
 /** Writes named arrays into flat tensors of the layout of `set`: the inverse of readState. */
-export async function writeState(set: ParameterSet, flat: readonly Tensor[], source: WeightSource, prefix: string): Promise<void> {
+export async function writeState(
+  set: ParameterSet,
+  flat: readonly Tensor[],
+  source: WeightSource,
+  prefix: string,
+): Promise<void> {
   const views = set.views(flat);
   for (const [p, t] of views) {
     t.write(await source.read(prefix + p.name));

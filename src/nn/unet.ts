@@ -35,6 +35,8 @@ export interface UNetConfig {
   /** Downsampling factors at which attention is used (1 = full side). */
   readonly attentionFactors: readonly number[];
   readonly numHeads: number;
+  /** Heads of the decoder where numHeadChannels is -1; -1 or absent: numHeads. */
+  readonly numHeadsUpsample?: number;
   /** Channels of a head; -1: numHeads rules. */
   readonly numHeadChannels: number;
   readonly useScaleShiftNorm: boolean;
@@ -176,6 +178,8 @@ export class UNet {
     this.#encoder = blocks;
     this.#middle = middle(d, c, top);
     const block = resOptions(c, embChannels);
+    const upHeads = c.numHeadsUpsample ?? -1;
+    const up = { ...c, numHeads: upHeads > 0 ? upHeads : c.numHeads };
     let [channels, factor] = [top, deepest];
     const decoder: Sequence[] = [];
     for (let level = c.channelMult.length - 1; level >= 0; level--)
@@ -191,13 +195,13 @@ export class UNet {
         ];
         channels = out;
         if (c.attentionFactors.includes(factor))
-          parts.push(attentionBlock(d.in(`${name}.${parts.length}`), { ...c, channels }));
+          parts.push(attentionBlock(d.in(`${name}.${parts.length}`), { ...up, channels }));
         if (level > 0 && i === c.numResBlocks) {
-          const up = d.in(`${name}.${parts.length}`);
+          const at = d.in(`${name}.${parts.length}`);
           parts.push(
             c.resblockUpdown
-              ? resBlock(up, { ...block, channels, resample: "up" })
-              : upsampleLayer(up, channels, channels, true),
+              ? resBlock(at, { ...block, channels, resample: "up" })
+              : upsampleLayer(at, channels, channels, true),
           );
           factor /= 2;
         }

@@ -8,8 +8,10 @@ import type { Operator } from "../operator.ts";
  */
 export function superResolution(k: number, inShape: readonly [number, number, number]): Operator {
   const [c, h, w] = inShape;
-  if (!Number.isInteger(k) || k < 2) throw new UserError(`sr${k}: the factor is ${k}; expected a whole number from 2 on`);
-  if (h % k !== 0 || w % k !== 0) throw new UserError(`sr${k}: image ${h}x${w}; expected sides that are multiples of ${k}`);
+  if (!Number.isInteger(k) || k < 2)
+    throw new UserError(`sr${k}: the factor is ${k}; expected a whole number from 2 on`);
+  if (h % k !== 0 || w % k !== 0)
+    throw new UserError(`sr${k}: image ${h}x${w}; expected sides that are multiples of ${k}`);
   const apply = (x: Tensor) => avgPool2d(x, k);
   const pinv = (y: Tensor) => upsampleNearest(y, k);
   const adjoint = (y: Tensor) => affine(pinv(y), 1 / (k * k), 0);

@@ -1,0 +1,82 @@
+import { nearest } from "../deft/config/nearest.ts";
+import { UserError } from "../deft/errors.ts";
+
+interface Command {
+  readonly help: string;
+  readonly load: () => Promise<(args: readonly string[]) => Promise<void>>;
+}
+
+/** Each command is loaded when it is called, so that `inspect` needs no GPU and `--help` nothing at all. */
+const commands: { readonly [name: string]: Command } = {
+  train: {
+    help: "fine-tune an h-transform for a task and restore held-out pictures",
+    load: async () => (await import("./commands/train.ts")).train,
+  },
+  pretrain: {
+    help: "train a prior on pictures, resumable",
+    load: async () => (await import("./commands/pretrain.ts")).pretrain,
+  },
+  inspect: {
+    help: "list the tensors of a weight file: deft inspect FILE",
+    load: async () => (await import("./commands/inspect.ts")).inspect,
+  },
+  info: {
+    help: "show the GPU adapter and the versions in use",
+    load: async () => (await import("./commands/info.ts")).info,
+  },
+};
+
+/**
+ * Runs one command line (without node and script). What the user can mend is printed as one plain message and
+ * sets the exit status to 1; the process ends by itself. DEFT_DEBUG=1 prints stack traces.
+ */
+export async function main(argv: readonly string[]): Promise<void> {
+  process.stdout.on("error", ignoreClosedPipe);
+  process.stderr.on("error", ignoreClosedPipe);
+  try {
+    await dispatch(argv);
+  } catch (error) {
+    reportFailure(error);
+  }
+}
+
+/** Prints a failure as the user should see it and sets the exit status to 1. */
+export function reportFailure(error: unknown): void {
+  process.exitCode = 1;
+  const debug = Boolean(process.env["DEFT_DEBUG"]);
+  if (debug && error instanceof Error) console.error(error.stack);
+  else if (error instanceof UserError) console.error(`deft: ${error.message}`);
+  else {
+    const line = (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).split("\n")[0];
+    console.error(`deft: unexpected failure; ${line}; set DEFT_DEBUG=1 to see where`);
+  }
+}
+
+async function dispatch(argv: readonly string[]): Promise<void> {
+  const [name, ...args] = argv;
+  if (name === undefined || name === "--help" || name === "-h") return printUsage();
+  if (name === "help") return args.length === 0 ? printUsage() : dispatch([...args.slice(0, 1), "--help"]);
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) {
+    const known = Object.keys(commands).join(", ");
+    throw new UserError(
+      `${name}: no such command; expected ${known}; nearest is ${nearest(name, Object.keys(commands))}`,
+    );
+  }
+  const run = await command.load();
+  await run(args);
+}
+
+function printUsage(): void {
+  const rows = Object.entries(commands).map(([name, { help }]) => `  ${name.padEnd(10)} ${help}`);
+  console.log(
+    ["deft COMMAND [OPTIONS]", "", ...rows, "", "deft COMMAND --help lists the options of a command."].join(
+      "\n",
+    ),
+  );
+}
+
+/** `deft ... | head` closes the pipe early; that is no failure. */
+function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") throw error;
+}

@@ -1,0 +1,58 @@
+// The pictures of a run: which data set, and which of its pictures train, validate and are evaluated.
+import type { Config } from "../deft/config/schema.ts";
+import { splitFinetuning, subset, type ImageDataset } from "../deft/dataset.ts";
+import { UserError } from "../deft/errors.ts";
+import { phantoms } from "../deft/phantoms.ts";
+import { openEmoji } from "../io/emoji.ts";
+import { openImageFolder } from "../io/image-folder.ts";
+
+export interface RunData {
+  readonly train: ImageDataset;
+  /** Held-out pictures: never trained on. */
+  readonly validation: ImageDataset;
+}
+
+/** Versions of each embedded picture (background colours) that training walks through. */
+const VERSIONS = 4096;
+const PHANTOMS = 10_000;
+const HELD_OUT_PHANTOMS = 100;
+
+/** Opens the data sets of a configuration; damaged pictures are named on stderr and skipped. Throws UserError. */
+export async function openData(config: Config): Promise<RunData> {
+  const { dataset, finetune_dataset: own } = config;
+  const all = await open(config, dataset.name, dataset.root, dataset.subset_txt);
+  if (own.root === null && own.name === null) return all;
+  const other = await open(config, own.name ?? dataset.name, own.root ?? dataset.root, own.subset_txt);
+  return { train: other.train, validation: all.validation };
+}
+
+async function open(
+  config: Config,
+  name: string,
+  root: string | null,
+  subsetTxt: string | null,
+): Promise<RunData> {
+  const { image_size: side, channels } = config.dataset;
+  if (side === null)
+    throw new UserError("dataset.image_size: no side is known; pass dataset.image_size=SIDE");
+  const { seed } = config.exp;
+  if (name === "embedded" && root === null) {
+    const train = await openEmoji({ side, split: "train", versions: VERSIONS, seed });
+    return { train, validation: await openEmoji({ side, split: "test" }) };
+  }
+  if (name === "phantoms") {
+    const length = PHANTOMS + HELD_OUT_PHANTOMS;
+    const made = phantoms({ side, length, seed: 0 });
+    const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
+    return {
+      train: subset(made, range(HELD_OUT_PHANTOMS, length)),
+      validation: subset(made, range(0, HELD_OUT_PHANTOMS)),
+    };
+  }
+  if (root === null)
+    throw new UserError(`dataset.root: dataset=${name} needs a folder; pass dataset.root=FOLDER`);
+  const warn = (message: string) => console.error(`deft: ${message}`);
+  const pictures = await openImageFolder(root, { side, channels: channels === 1 ? 1 : 3, subsetTxt, warn });
+  const { train, validation } = splitFinetuning(pictures.length, "folder");
+  return { train: subset(pictures, train), validation: subset(pictures, validation) };
+}

@@ -1,0 +1,25 @@
+import type { Config } from "../deft/config/schema.ts";
+import { Engine, openDevice } from "../tensor/index.ts";
+import { adapterChoice, closeGpu, openGpu, type OpenedGpu } from "./dawn.ts";
+
+export interface OpenedEngine {
+  readonly engine: Engine;
+  readonly gpu: OpenedGpu;
+  /** Gives the device back and lets the process end. */
+  close(): void;
+}
+
+/** Opens the adapter that the configuration (or DEFT_ADAPTER) asks for and prints its line, the first of a run. */
+export async function openEngine(adapter: Config["adapter"]): Promise<OpenedEngine> {
+  const gpu = await openGpu(adapterChoice(adapter ?? undefined));
+  console.log(gpu.line);
+  const device = await openDevice(gpu.adapter, { kernels: process.env["DEFT_KERNEL"] ?? "" });
+  return {
+    engine: new Engine(device),
+    gpu,
+    close() {
+      device.destroy();
+      closeGpu();
+    },
+  };
+}

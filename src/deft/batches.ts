@@ -1,0 +1,108 @@
+// Which pictures a training step sees: a function of (seed, step) alone, so that a resumed run sees the same.
+import { Philox, type Engine, type Tensor } from "../tensor/index.ts";
+import type { ImageDataset } from "./dataset.ts";
+
+/** Streams of random numbers of one seed; a step's draws are numbered within each. */
+export const streams = {
+  order: 1,
+  timestep: 2,
+  noise: 3,
+  measurement: 4,
+  flip: 5,
+  mask: 6,
+  sample: 7,
+  start: 8,
+} as const;
+
+/** Number of an independent stream for purpose and step (or epoch). */
+export const streamOf = (purpose: number, step: number): number => (step * 16 + purpose) >>> 0;
+
+/** Permutation of 0 … n−1 for an epoch (Fisher & Yates). */
+export function epochOrder(n: number, seed: number, epoch: number, shuffle: boolean): Uint32Array {
+  const order = Uint32Array.from({ length: n }, (_, i) => i);
+  if (!shuffle) return order;
+  const random = new Philox(seed, streamOf(streams.order, epoch));
+  for (let i = n - 1; i > 0; i--) {
+    const j = Math.floor(random.uniform() * (i + 1));
+    const held = order[i] as number;
+    order[i] = order[j] as number;
+    order[j] = held;
+  }
+  return order;
+}
+
+export interface BatchOptions {
+  readonly batchSize: number;
+  readonly seed: number;
+  readonly shuffle: boolean;
+  /** Leave out an epoch's last, smaller batch; a set smaller than a batch gives one batch of what there is. */
+  readonly dropLast: boolean;
+  /** Mirror pictures at random. */
+  readonly flip: boolean;
+}
+
+export class Batches {
+  readonly #data: ImageDataset;
+  readonly #options: BatchOptions;
+  readonly #pictures: number;
+  readonly stepsPerEpoch: number;
+  #epoch = -1;
+  #order = new Uint32Array();
+
+  constructor(data: ImageDataset, options: BatchOptions) {
+    this.#data = data;
+    this.#options = options;
+    this.#pictures = data.length / (data.versions ?? 1);
+    const whole = this.#pictures / options.batchSize;
+    this.stepsPerEpoch = Math.max(1, options.dropLast ? Math.floor(whole) : Math.ceil(whole));
+  }
+
+  /** Pictures of step `step` (from 0) as [n, C, H, W] values in [-1, 1]. */
+  async get(step: number): Promise<{ values: Float32Array<ArrayBuffer>; count: number; epoch: number }> {
+    const { batchSize, seed, shuffle, flip } = this.#options;
+    const epoch = Math.floor(step / this.stepsPerEpoch);
+    if (epoch !== this.#epoch) {
+      this.#order = new Uint32Array(epochOrder(this.#pictures, seed, epoch, shuffle));
+      this.#epoch = epoch;
+    }
+    const first = (step % this.stepsPerEpoch) * batchSize;
+    const indices = this.#order.subarray(first, Math.min(first + batchSize, this.#pictures));
+    const version = epoch % (this.#data.versions ?? 1);
+    const { channels, side } = this.#data;
+    const size = channels * side * side;
+    const values = new Float32Array(indices.length * size);
+    const random = new Philox(seed, streamOf(streams.flip, step));
+    const pictures = await Promise.all(
+      Array.from(indices, (i) => this.#data.get(i + version * this.#pictures)),
+    );
+    pictures.forEach((picture, k) =>
+      values.set(flip && random.uniform() < 0.5 ? mirrored(picture, side) : picture, k * size),
+    );
+    return { values, count: indices.length, epoch };
+  }
+}
+
+/** Left and right exchanged, CHW. */
+function mirrored(picture: Float32Array, side: number): Float32Array {
+  const out = new Float32Array(picture.length);
+  for (let row = 0; row < picture.length; row += side)
+    for (let x = 0; x < side; x++) out[row + x] = picture[row + side - 1 - x] as number;
+  return out;
+}
+
+/** Timesteps of a batch, uniform in 0 … T−1. */
+export function drawTimesteps(n: number, numTimesteps: number, seed: number, step: number): Float32Array {
+  const random = new Philox(seed, streamOf(streams.timestep, step));
+  return Float32Array.from({ length: n }, () => Math.floor(random.uniform() * numTimesteps));
+}
+
+/** Pictures as a tensor. */
+export function upload(
+  engine: Engine,
+  values: Float32Array<ArrayBuffer>,
+  count: number,
+  channels: number,
+  side: number,
+): Tensor {
+  return engine.tensor(values, [count, channels, side, side], "pictures");
+}

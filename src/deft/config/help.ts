@@ -1,0 +1,44 @@
+import { showValue, type Value } from "./fields.ts";
+import {
+  algorithmPresets,
+  embeddedRun,
+  htransformPresets,
+  modelPresets,
+  samplerKeys,
+  type Preset,
+} from "./presets.ts";
+import { fields } from "./schema.ts";
+
+const USAGE = `Options are KEY=VALUE or GROUP=CHOICE, in any order; the last of two wins.
+  --adapter NAME     auto, hardware, lavapipe or swiftshader
+  --resume           go on with the run of this exp.name
+  --dry-run          print the resolved configuration and stop
+  --config FILE:finetuning:DATA:TASK, --config.SECTION.KEY VALUE    the older style, for the same keys
+  --help             this text
+In brackets: the default, then what stands instead with the embedded prior (model=embedded, the default).`;
+
+/** The help of a command: its usage line, the flags, then the keys of the groups wanted with type, default and meaning. */
+export function helpText(usage: string, wanted: (group: string) => boolean = () => true): string {
+  const shown = { ...modelPresets["embedded"], ...htransformPresets["embedded"], ...embeddedRun };
+  const lines = [usage, "", USAGE];
+  let group = "";
+  for (const [key, field] of fields) {
+    const own = key.split(".")[0] ?? key;
+    if (!wanted(own)) continue;
+    if (own !== group) lines.push("", `${own}:`);
+    group = own;
+    lines.push(`  ${key} (${field.type}) [${defaults(key, field.default, shown)}]`, `      ${field.help}`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function defaults(key: string, fallback: Value, embedded: Preset): string {
+  if (samplerKeys.has(key)) {
+    const own = Object.entries(algorithmPresets).flatMap(([algo, preset]) =>
+      preset[key] === undefined ? [] : [`${algo} ${showValue(preset[key])}`],
+    );
+    return own.join(", ");
+  }
+  const other = embedded[key];
+  return other === undefined ? showValue(fallback) : `${showValue(fallback)}; ${showValue(other)}`;
+}

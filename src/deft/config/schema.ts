@@ -1,0 +1,353 @@
+import { parseDegradation } from "./degradation.ts";
+import {
+  bool,
+  int,
+  isField,
+  number,
+  numbers,
+  oneOf,
+  optional,
+  text,
+  type ConfigOf,
+  type Field,
+} from "./fields.ts";
+import type { Tree, Value } from "./fields.ts";
+
+/** Expected a folder name, or null when `name` is one: no separators, no `.` or `..`, nothing a file system minds. */
+export function checkFolderName(name: string): string | null {
+  const plain = /^[^/\\:*?"<>|\p{Cc}]{1,100}$/u.test(name) && !/^[.\s-]|[.\s]$/.test(name);
+  return plain ? null : "one folder name: up to 100 characters, no separators, no leading dot or dash";
+}
+
+function checkDegradation(deg: string): string | null {
+  parseDegradation(deg);
+  return null;
+}
+
+/** Keys that the prior, the h-transform and the classifier share: the ADM UNet (spec, section 2). */
+const network = {
+  image_size: optional(
+    int(256, "side of the pictures; null: follows the model and its weight file", { min: 4, max: 4096 }),
+  ),
+  channel_mult: optional(
+    numbers([], "channels of each level as multiples of num_channels; null: follows the side"),
+  ),
+  num_res_blocks: int(1, "residual blocks a level", { min: 1, max: 16 }),
+  num_heads: int(4, "attention heads where num_head_channels is -1", { min: 1, max: 64 }),
+  num_heads_upsample: int(-1, "attention heads of the decoder; -1: num_heads", { min: -1, max: 64 }),
+  use_scale_shift_norm: bool(true, "time enters as scale and shift of the norm"),
+  resblock_updown: bool(true, "residual blocks resample, instead of convolutions"),
+  use_new_attention_order: bool(false, "channel order of qkv: q,k,v first instead of heads first"),
+  use_fp16: bool(false, "torso in float16"),
+  dropout: number(0, "dropout in residual blocks", { min: 0, max: 0.99 }),
+};
+
+const datasetFields = (follow: string) => ({
+  name: oneOf(
+    ["embedded", "phantoms", "folder", "imagenet", "ffhq", "aapm", "lodopab"],
+    "embedded",
+    `which pictures${follow}`,
+    {
+      imagenet256: "imagenet",
+      imagenet512: "imagenet",
+      imagenet256_val: "imagenet",
+      imagenet256_train: "imagenet",
+      ffhq256: "ffhq",
+    },
+  ),
+  root: optional(text("", `folder of the pictures, class sub-folders or not${follow}`)),
+  subset_txt: optional(text("", `list of the pictures to take, one path under root a line${follow}`)),
+});
+
+/**
+ * Every key of the configuration with its type, default, allowed values and help (spec, section 9). `Config`,
+ * the checks of the command line, config.yaml and the printed help all come from here. Presets (presets.ts)
+ * set what the user leaves open over these defaults.
+ */
+export const schema = {
+  algo: {
+    name: oneOf(
+      [
+        "deft",
+        "deft_soc",
+        "ddim",
+        "ddrm",
+        "dps",
+        "mcg",
+        "pgdm",
+        "reddiff",
+        "reddiff_parallel",
+        "sds",
+        "sds_var",
+        "identity",
+      ],
+      "deft",
+      "algorithm; `train` fine-tunes for deft",
+    ),
+    deg: text(
+      "sr4",
+      "degradation, the task: sr{k}, inp, inp_box, inp_freeform, ...; joined by -",
+      checkDegradation,
+    ),
+    sigma_y: optional(number(0, "noise of y on [-1, 1]; null: likelihood.forward_op.noise_std", { min: 0 })),
+    use_x0hat: bool(true, "the h-transform sees the prior's estimate of x0"),
+    use_loggrad: bool(true, "the h-transform sees the likelihood's gradient instead of the adjoint of y"),
+    finetune_args: {
+      batch_size: int(100, "pictures a step", { min: 1 }),
+      shuffle: bool(true, "new order each epoch"),
+      drop_last: bool(true, "leave out an epoch's last, smaller batch"),
+      epochs: int(100, "passes over the training pictures", { min: 1 }),
+      max_steps: optional(int(1, "end after so many steps; null: all epochs", { min: 1 })),
+      lr: number(1e-3, "learning rate of Adam", { above: 0 }),
+      lr_annealing: bool(true, "learning rate falls linearly to 0 over the run"),
+      log_freq: int(10, "steps between rows of stats.jsonl", { min: 1 }),
+      save_model_every_n_epoch: int(-1, "keep the weights of every n-th epoch; -1: the last only", {
+        min: -1,
+      }),
+      save_every_steps: optional(int(1, "steps between checkpoints; null: each epoch", { min: 1 })),
+    },
+    val_args: {
+      batch_size: int(10, "pictures of the validation batch", { min: 1 }),
+      psnr_batch_size: int(100, "pictures of the PSNR check", { min: 1 }),
+      num_steps: int(100, "sampling steps of the validation", { min: 1 }),
+      eta: number(0, "noise of the sampler while training and evaluating deft", { min: 0, max: 1 }),
+      use_ema: bool(false, "sample with the EMA weights"),
+      sample_freq: int(5, "epochs between validations; -1: none", { min: -1 }),
+      psnr_sample_freq: int(-1, "epochs between PSNR checks; -1: none", { min: -1 }),
+    },
+    ema: {
+      beta: number(0.999, "decay of the moving average", { min: 0, max: 1 }),
+      update_after_step: int(400, "steps before averaging starts", { min: 0 }),
+      update_every: int(10, "steps between updates of the average", { min: 1 }),
+    },
+    soc: {
+      objective: oneOf(["relative_entropy", "vargrad"], "relative_entropy", "loss of deft_soc"),
+      sigma: optional(number(0, "noise of y where the task has none", { above: 0 })),
+      num_steps: int(100, "steps of the simulated chain", { min: 1 }),
+      batch_size: int(8, "trajectories an iteration", { min: 1 }),
+      iterations: int(1000, "optimisation steps", { min: 1 }),
+    },
+    eta: optional(number(0, "noise of the sampler", { min: 0, max: 1 })),
+    eta_b: optional(number(0, "weight of the measurement", { min: 0, max: 1 })),
+    sdedit: optional(bool(false, "start from the noised picture")),
+    awd: optional(bool(false, "gradient coefficient of pgdm: sqrt(alpha_s alpha_t)")),
+    cond_awd: optional(bool(false, "the same for classifier guidance")),
+    original: optional(bool(false, "step along the gradient as published")),
+    grad_term_weight: optional(number(0, "weight of the gradient term", { min: 0 })),
+    obs_weight: optional(number(0, "weight of the measurement term", { min: 0 })),
+    denoise_term_weight: optional(
+      oneOf(
+        ["linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const"],
+        "linear",
+        "weight over time",
+      ),
+    ),
+    sigma_x0: optional(number(0, "noise added to the estimate", { min: 0 })),
+    lr: optional(number(0, "learning rate of the estimate", { above: 0 })),
+  },
+  likelihood: {
+    name: oneOf(["sr*", "inp", "hdr", "ct", "phase_retrieval", "blur", "plain"], "sr4", "follows algo.deg"),
+    convention: oneOf(
+      ["exact", "deft"],
+      "exact",
+      "gradients as in the maths, or as in the original's own networks",
+    ),
+    forward_op: {
+      scale: optional(number(4, "factor of super-resolution; follows algo.deg", { min: 1 })),
+      noise_std: number(0, "noise of y on [-1, 1] unless algo.sigma_y is given", { min: 0 }),
+      mask: optional(
+        oneOf(["box", "freeform", "file"], "freeform", "where masks come from; follows algo.deg"),
+      ),
+      mask_filename: optional(text("", "mask picture, or .npz of packed masks")),
+      mask_key: text("20-30% freeform", "array of the .npz file"),
+      min_mask_size: int(60, "least side of a box mask, at side 256", { min: 1 }),
+      max_mask_size: int(120, "largest side of a box mask, at side 256", { min: 1 }),
+      num_angles: int(60, "angles of the Radon transform over 180 degrees", { min: 1 }),
+      oversample: number(2, "padding of phase retrieval in eighths of the side", { min: 0 }),
+    },
+  },
+  model: {
+    name: oneOf(
+      [
+        "embedded",
+        "phantoms",
+        "imagenet256_uncond",
+        "imagenet256_cond",
+        "imagenet512_cond",
+        "ffhq256_uncond",
+      ],
+      "embedded",
+      "prior: shipped ones, or the public ones of your own download",
+    ),
+    ckpt_path: optional(text("", "weight file of the prior; null: the shipped one")),
+    ...network,
+    in_channels: int(3, "channels of the pictures", { min: 1, max: 3 }),
+    num_channels: int(256, "channels of the first level, a multiple of 32", { min: 32 }),
+    attention_resolutions: numbers([32, 16, 8], "image sides at which there is attention"),
+    num_head_channels: int(64, "channels of an attention head; -1: num_heads rules", { min: -1 }),
+    learn_sigma: bool(true, "twice the output channels; the first half is the noise"),
+    class_cond: bool(false, "takes class labels"),
+    num_classes: int(1000, "classes where class_cond", { min: 1 }),
+  },
+  htransform_model: {
+    name: oneOf(["default", "embedded"], "default", "size of the h-transform; follows the model"),
+    ckpt_path: optional(text("", "weight file to start from")),
+    ...network,
+    in_channels: optional(int(9, "follows algo.deg; a given one has to agree", { min: 1 })),
+    out_channels: optional(int(3, "channels of the pictures; a given one has to agree", { min: 1 })),
+    num_channels: int(64, "channels of the first level, a multiple of 32", { min: 32 }),
+    attention_resolutions: numbers([32, 16], "image sides at which there is attention"),
+    num_head_channels: int(16, "channels of an attention head; -1: num_heads rules", { min: -1 }),
+    learn_sigma: bool(false, "twice the output channels, of which the first half is used"),
+    use_residual: bool(true, "h = NN1 - s(t) g; false: NN1 alone"),
+    epsilon_based: bool(true, "h is added to the noise, not to the score"),
+    init_scaling_bias: number(0.001, "first value of the time gate s(t)"),
+  },
+  classifier: {
+    name: oneOf(["none", "imagenet256", "imagenet512"], "none", "classifier for guidance and accuracy"),
+    ckpt_path: optional(text("", "weight file of the classifier")),
+    scale: number(1, "weight of the guidance", { min: 0 }),
+    width: int(128, "channels of the first level", { min: 32 }),
+    depth: int(2, "residual blocks a level", { min: 1 }),
+    attention_resolutions: numbers([32, 16, 8], "image sides at which there is attention"),
+    use_scale_shift_norm: bool(true, "time enters as scale and shift of the norm"),
+    resblock_updown: bool(true, "residual blocks resample"),
+    pool: oneOf(["attention", "adaptive"], "attention", "pooling before the classes"),
+  },
+  dataset: {
+    ...datasetFields(""),
+    image_size: optional(int(256, "side; follows the model, whose side it has to be", { min: 4, max: 4096 })),
+    channels: optional(int(3, "channels; follows the model", { min: 1, max: 3 })),
+  },
+  finetune_dataset: {
+    name: optional(datasetFields("; null: as dataset").name),
+    root: datasetFields("; null: as dataset").root,
+    subset_txt: datasetFields("; null: as dataset").subset_txt,
+  },
+  loader: {
+    name: oneOf(
+      ["default", "imagenet256_*", "imagenet512_*", "ffhq256_*"],
+      "default",
+      "pictures of the evaluation",
+    ),
+    batch_size: int(10, "pictures a batch of the evaluation", { min: 1 }),
+    num_workers: int(2, "pictures decoded at the same time", { min: 0 }),
+    shuffle: bool(false, "shuffle the evaluation's pictures"),
+    drop_last: bool(false, "leave out a last, smaller batch"),
+  },
+  diffusion: {
+    name: oneOf(
+      ["linear1000", "quad1000", "const1000", "jsd1000", "sigmoid1000", "cosine1000"],
+      "linear1000",
+      "noise schedule",
+    ),
+    num_diffusion_timesteps: int(1000, "steps of the diffusion", { min: 2 }),
+    beta_schedule: oneOf(
+      ["linear", "quad", "const", "jsd", "sigmoid", "cosine"],
+      "linear",
+      "shape of the schedule",
+    ),
+    beta_start: number(1e-4, "first beta", { above: 0, max: 1 }),
+    beta_end: number(0.02, "last beta", { above: 0, max: 1 }),
+  },
+  dist: {
+    num_processes_per_node: int(1, "taken for compatibility: one process runs", { min: 1 }),
+    num_proc_node: int(1, "taken for compatibility", { min: 1 }),
+    node_rank: int(0, "taken for compatibility", { min: 0 }),
+    master_address: text("localhost", "taken for compatibility"),
+    port: int(6020, "taken for compatibility", { min: 0, max: 65535 }),
+  },
+  exp: {
+    root: text("outputs", "folder of all results"),
+    samples_root: text("samples", "folder of the runs under root"),
+    ckpt_root: optional(text("", "folder of the checkpoints; null: model_ckpts under root")),
+    name: optional(text("", "the run's folder; null: a new one that says the task", checkFolderName)),
+    num_steps: int(100, "sampling steps of the evaluation", { min: 1 }),
+    start_step: int(1000, "first diffusion step of sampling, exclusive", { min: 1 }),
+    end_step: int(0, "last diffusion step of sampling", { min: 0 }),
+    smoke_test: int(4, "batches of the evaluation; 0 or less: all"),
+    logfreq: int(200, "batches between lines of the evaluation", { min: 1 }),
+    save_ori: bool(false, "save the original pictures"),
+    save_deg: bool(false, "save the degraded pictures"),
+    save_evolution: bool(false, "save strips of the sampling steps"),
+    overwrite: bool(false, "replace a run of this name"),
+    resume: bool(false, "go on with the run of this name (--resume)"),
+    seed: int(0, "seed of all random numbers", { min: 0, max: 4294967295 }),
+  },
+  wandb_config: {
+    log: bool(false, "taken for compatibility: nothing is sent anywhere"),
+    project: optional(text("", "taken for compatibility")),
+    entity: optional(text("", "taken for compatibility")),
+    name: optional(text("", "taken for compatibility")),
+  },
+  pretrain: {
+    steps: int(20000, "training steps of the prior", { min: 1 }),
+    batch_size: int(64, "pictures a step", { min: 1 }),
+    lr: number(1e-4, "learning rate of Adam", { above: 0 }),
+    lr_annealing: bool(true, "learning rate falls linearly to 0 over the run"),
+    warmup_steps: int(500, "steps over which the learning rate rises", { min: 0 }),
+    ema_beta: number(0.999, "decay of the moving average", { min: 0, max: 1 }),
+    flip: bool(true, "mirror pictures at random"),
+    log_freq: int(10, "steps between rows of stats.jsonl", { min: 1 }),
+    save_every_steps: int(500, "steps between checkpoints", { min: 1 }),
+    sample_every_steps: int(2000, "steps between pictures drawn from the prior", { min: 1 }),
+    out: optional(text("", "weight file to write; null: prior.safetensors in the run folder")),
+  },
+  adapter: optional(
+    oneOf(
+      ["auto", "hardware", "lavapipe", "swiftshader"],
+      "auto",
+      "GPU adapter (--adapter); null: DEFT_ADAPTER, else auto",
+    ),
+  ),
+} satisfies Tree;
+
+/** The resolved configuration. Keys are those of the command line. */
+export type Config = ConfigOf<typeof schema>;
+
+/** Every key with its field, in the order of the schema. */
+export const fields: ReadonlyMap<string, Field<Value>> = new Map(flatten(schema, ""));
+
+/** Groups in which `group=choice` is short for `group.name=choice`. */
+export const choiceGroups: readonly string[] = [
+  "algo",
+  "likelihood",
+  "model",
+  "htransform_model",
+  "classifier",
+  "dataset",
+  "finetune_dataset",
+  "loader",
+  "diffusion",
+];
+
+/** The tree of `values`, which holds every key of the schema. */
+export function toConfig(values: ReadonlyMap<string, Value>): Config {
+  return build(schema, "", values) as Config;
+}
+
+/** The values of a configuration by key. */
+export function fromConfig(config: Config): Map<string, Value> {
+  const values = new Map<string, Value>();
+  for (const key of fields.keys()) {
+    let node: unknown = config;
+    for (const part of key.split(".")) node = (node as Record<string, unknown>)[part];
+    values.set(key, node as Value);
+  }
+  return values;
+}
+
+function build(tree: Tree, prefix: string, values: ReadonlyMap<string, Value>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(tree).map(([name, node]) => {
+      const key = prefix + name;
+      return [name, isField(node) ? (values.get(key) ?? null) : build(node, `${key}.`, values)];
+    }),
+  );
+}
+
+function flatten(tree: Tree, prefix: string): [string, Field<Value>][] {
+  return Object.entries(tree).flatMap(([name, node]) =>
+    isField(node) ? [[prefix + name, node] as [string, Field<Value>]] : flatten(node, `${prefix}${name}.`),
+  );
+}

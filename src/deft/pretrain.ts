@@ -1,0 +1,70 @@
+// Training of a prior: ε-prediction at uniform timesteps (Ho et al. 2020, algorithm 1).
+import { ParameterSet } from "../nn/parameter.ts";
+import { initialise } from "../nn/state.ts";
+import { UNet } from "../nn/unet.ts";
+import { affine, randomNormal, type Engine, type Tensor } from "../tensor/index.ts";
+import { drawTimesteps, streamOf, streams, upload, type Batches } from "./batches.ts";
+import type { Config } from "./config/schema.ts";
+import { addNoise } from "./denoiser.ts";
+import { squaredError } from "./loss.ts";
+import { priorConfig } from "./networks.ts";
+import { priorPredict, sampleDdim } from "./sample.ts";
+import { timesteps, type Schedule } from "./schedule.ts";
+import { learningRate, Trainer } from "./trainer.ts";
+
+export class Pretraining {
+  readonly network: UNet;
+  readonly trainer: Trainer;
+  readonly #engine: Engine;
+  readonly #schedule: Schedule;
+  readonly #options: Config["pretrain"];
+  readonly #seed: number;
+
+  constructor(engine: Engine, schedule: Schedule, config: Config) {
+    this.#engine = engine;
+    this.#schedule = schedule;
+    this.#options = config.pretrain;
+    this.#seed = config.exp.seed;
+    this.network = new UNet(priorConfig(config.model));
+    const set = new ParameterSet(engine, this.network.declarations.list, { trainable: true });
+    initialise(set, this.#seed);
+    this.trainer = new Trainer(set, { beta: config.pretrain.ema_beta, updateAfterStep: 0, updateEvery: 1 });
+  }
+
+  /** Learning rate of the next step. */
+  get lr(): number {
+    const o = this.#options;
+    return learningRate(o.lr, this.trainer.steps, o.steps, o.lr_annealing, o.warmup_steps);
+  }
+
+  /** Records the next step; the loss (mean of (z − ε)² over all values) is the caller's to read and dispose of. */
+  step(batch: Awaited<ReturnType<Batches["get"]>>): Tensor {
+    const [engine, step, seed] = [this.#engine, this.trainer.steps, this.#seed];
+    const { inChannels, imageSize } = this.network.config;
+    return this.trainer.step(this.lr, () => {
+      const x = upload(engine, batch.values, batch.count, inChannels, imageSize);
+      const z = randomNormal(engine, x.shape, { seed, stream: streamOf(streams.noise, step) });
+      const t = drawTimesteps(batch.count, this.#schedule.numTimesteps, seed, step);
+      const xt = addNoise(this.#schedule, x, z, t);
+      const perImage = squaredError(z, this.network.forward(xt, t));
+      return affine(perImage, batch.count / x.size, 0);
+    });
+  }
+
+  /** `n` pictures drawn from the averaged weights by DDIM (η = 0): [n, C, side, side]. */
+  async sample(n: number, numSteps: number, seed: number): Promise<Tensor> {
+    const { inChannels, imageSize } = this.network.config;
+    const shape = [n, inChannels, imageSize, imageSize];
+    const prior = (xt: Tensor, t: ArrayLike<number>) =>
+      this.trainer.withAverage(() => this.network.forward(xt, t));
+    return sampleDdim({
+      engine: this.#engine,
+      schedule: this.#schedule,
+      ts: timesteps(this.#schedule.numTimesteps, 0, numSteps),
+      eta: 0,
+      predict: priorPredict(this.#schedule, prior),
+      start: randomNormal(this.#engine, shape, { seed, stream: streamOf(streams.start, 0) }),
+      noise: (k) => randomNormal(this.#engine, shape, { seed, stream: streamOf(streams.sample, k) }),
+    });
+  }
+}
