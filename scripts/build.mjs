@@ -10,6 +10,8 @@ await build({
   entryPoints: { deft: "src/cli/main.ts" },
   outdir: "dist",
   platform: "node",
+  splitting: true, // commands are loaded when called: Dawn only where a GPU is used
+  chunkNames: "chunks/[name]-[hash]",
   external,
   banner: { js: "#!/usr/bin/env node" },
 });

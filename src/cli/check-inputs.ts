@@ -1,0 +1,74 @@
+import { statSync, type Stats } from "node:fs";
+import type { Config } from "../deft/config/schema.ts";
+import { UserError } from "../deft/errors.ts";
+import { priorFile } from "./prior-file.ts";
+
+/**
+ * Checks that the files which a run reads are there, before any GPU work: prior, data sets, masks, weights.
+ * Throws one UserError with a line for each that is missing: which key, which file, what to pass.
+ */
+export function checkInputs(config: Config): void {
+  const { model, dataset, finetune_dataset: finetune, likelihood, htransform_model: htransform } = config;
+  const missing = [
+    checkPrior(model),
+    checkData("dataset", dataset.name, dataset.root),
+    finetune.root === dataset.root
+      ? null
+      : checkData("finetune_dataset", finetune.name ?? dataset.name, finetune.root),
+    checkFile("dataset.subset_txt", dataset.subset_txt, "a list of pictures, or leave it out"),
+    finetune.subset_txt === dataset.subset_txt
+      ? null
+      : checkFile("finetune_dataset.subset_txt", finetune.subset_txt, "a list of pictures, or leave it out"),
+    likelihood.forward_op.mask_filename !== null && statOf(likelihood.forward_op.mask_filename) === null
+      ? absent(
+          "likelihood.forward_op.mask_filename",
+          likelihood.forward_op.mask_filename,
+          "a mask picture, a folder or an .npz",
+        )
+      : null,
+    checkFile("htransform_model.ckpt_path", htransform.ckpt_path, "a weight file, or leave it out"),
+    checkFile("classifier.ckpt_path", config.classifier.ckpt_path, "a weight file, or leave it out"),
+  ].filter((line) => line !== null);
+  if (missing.length > 0) throw new UserError(missing.slice(0, 3).join("\n"));
+}
+
+function checkPrior(model: Config["model"]): string | null {
+  const file = priorFile(model.name, model.ckpt_path);
+  if (file === null) {
+    return `model.ckpt_path: model=${model.name} comes without a weight file; pass model.ckpt_path=FILE, or model=embedded for the prior that is included`;
+  }
+  return checkFile(
+    "model.ckpt_path",
+    file,
+    "a weight file, or model=embedded for the prior that is included",
+  );
+}
+
+function checkData(group: string, name: string, root: string | null): string | null {
+  if (name === "embedded" || name === "phantoms") return null;
+  if (root === null) {
+    return `${group}.root: ${group}=${name} needs a folder; pass ${group}.root=FOLDER, or dataset=embedded for the pictures that are included`;
+  }
+  return statOf(root) === null
+    ? absent(`${group}.root`, root, `${group}.root=FOLDER with the pictures`)
+    : null;
+}
+
+function checkFile(key: string, file: string | null, pass: string): string | null {
+  if (file === null) return null;
+  const found = statOf(file);
+  if (found === null) return absent(key, file, pass);
+  return found.isFile() ? null : `${key}: not a file; got ${file}; pass ${pass}`;
+}
+
+function absent(key: string, file: string, pass: string): string {
+  return `${key}: no such file or folder; got ${file}; pass ${pass}`;
+}
+
+function statOf(file: string): Stats | null {
+  try {
+    return statSync(file, { throwIfNoEntry: false }) ?? null;
+  } catch {
+    return null; // a folder on the way that may not be read, or a name that no file can have
+  }
+}

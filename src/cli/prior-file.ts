@@ -1,0 +1,28 @@
+import path from "node:path";
+import { shippedPriors, type Preset } from "../deft/config/presets.ts";
+import { priorNetwork } from "../deft/config/prior-metadata.ts";
+import { UserError } from "../deft/errors.ts";
+import { openWeights } from "../io/weights.ts";
+import { ownPackage } from "./packages.ts";
+
+/** The prior's weight file: the one the user names, else the shipped one of the model; null where none is shipped. */
+export function priorFile(model: string, ckptPath: string | null): string | null {
+  if (ckptPath !== null) return ckptPath;
+  const shipped = shippedPriors[model];
+  return shipped === undefined ? null : path.join(ownPackage().folder, "assets", shipped);
+}
+
+/**
+ * The network that a safetensors file states in its metadata, as `model.*` values; none for files of other
+ * kinds and for public checkpoints. Reads the header only. Throws a UserError that names the file.
+ */
+export async function readPriorNetwork(file: string): Promise<Preset> {
+  if (!file.toLowerCase().endsWith(".safetensors")) return {};
+  const weights = await openWeights(file);
+  await weights.close();
+  try {
+    return priorNetwork(weights.metadata);
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`${file}: ${error.message}`) : error;
+  }
+}

@@ -1,0 +1,45 @@
+import { existsSync } from "node:fs";
+import { chosenPrior, resolveConfig, type Resolved } from "../deft/config/resolve.ts";
+import { fromConfig, toConfig, type Config } from "../deft/config/schema.ts";
+import { showValue } from "../deft/config/fields.ts";
+import { UserError } from "../deft/errors.ts";
+import { priorFile, readPriorNetwork } from "./prior-file.ts";
+import { storedConfig } from "./run-folder.ts";
+
+/** Keys that a resumed run may change: none of them has a say in the weights of a step. */
+const FREE =
+  /^(exp\.(?!seed$)|loader\.|algo\.val_args\.|wandb_config\.|dist\.|adapter$|model\.ckpt_path$|algo\.finetune_args\.(max_steps|epochs|log_freq|save_))/;
+
+/**
+ * The configuration of a run: the network as the prior's weight file states it, where there is a file, and
+ * with `--resume` everything that the user leaves open as the earlier run had it. Throws a UserError for a
+ * value that a resumed run may not change.
+ */
+export async function resolveRun(argv: readonly string[]): Promise<Resolved> {
+  const { model, ckptPath } = chosenPrior(argv);
+  const file = priorFile(model, ckptPath);
+  const network = file !== null && existsSync(file) ? await readPriorNetwork(file) : {};
+  const resolved = resolveConfig(argv, network);
+  if (!resolved.config.exp.resume) return resolved;
+  const stored = await storedConfig(resolved.config);
+  return stored === null
+    ? resolved
+    : { ...resolved, config: mergeResumed(stored, resolved.config, resolved.explicit) };
+}
+
+/** The earlier run's configuration with the keys that the user named now; one that would change the run is refused. */
+export function mergeResumed(stored: Config, now: Config, explicit: ReadonlySet<string>): Config {
+  const values = fromConfig(stored);
+  const given = fromConfig(now);
+  for (const key of explicit) {
+    const [old, value] = [values.get(key) ?? null, given.get(key) ?? null];
+    if (!FREE.test(key) && showValue(old) !== showValue(value)) {
+      throw new UserError(
+        `${key}: the run that --resume goes on with has another value; got ${showValue(value)}; expected ${showValue(old)}, or another exp.name`,
+      );
+    }
+    values.set(key, value);
+  }
+  values.set("exp.resume", true);
+  return toConfig(values);
+}

@@ -1,0 +1,211 @@
+// The folder of a run: its name, its config.yaml, and what happens when it is already there.
+import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import path from "node:path";
+import { Document, parse, visit } from "yaml";
+import { configFromObject } from "../deft/config/resolve.ts";
+import { checkFolderName, type Config } from "../deft/config/schema.ts";
+import { UserError } from "../deft/errors.ts";
+import { writeAside } from "../io/write-aside.ts";
+
+export interface RunFolder {
+  readonly name: string;
+  /** `<exp.root>/<exp.samples_root>/<exp.name>`; holds config.yaml. */
+  readonly path: string;
+  /** `<exp.ckpt_root>/<exp.name>`, by default under `<exp.root>/model_ckpts`; not created here. */
+  readonly checkpoints: string;
+  /** The run's configuration, `exp.name` filled in, as config.yaml holds it. */
+  readonly config: Config;
+  /** An earlier run of this name goes on here. */
+  readonly resumed: boolean;
+}
+
+const CONFIG = "config.yaml";
+
+/** Writes a file aside, flushes it to the disk and renames it, so that no reader ever sees half of it. */
+export async function atomicWrite(file: string, data: string | Uint8Array): Promise<void> {
+  await writeAside(file, (handle) => handle.writeFile(data));
+}
+
+/** The configuration as YAML, lists on one line. */
+export function configToYaml(config: Config): string {
+  const document = new Document(config);
+  visit(document, { Seq: (_, node) => void (node.flow = true) });
+  return document.toString({ lineWidth: 0 });
+}
+
+/** Reads a configuration back. Keys that are missing take their defaults. Throws a UserError that names `file`. */
+export function configFromYaml(yaml: string, file: string): Config {
+  try {
+    return configFromObject(parse(yaml, { prettyErrors: false }));
+  } catch (error) {
+    const line = error instanceof Error ? error.message.split("\n")[0] : String(error);
+    throw new UserError(`${file}: not a configuration of this program; ${line}`);
+  }
+}
+
+/**
+ * Makes the run's folder and writes config.yaml, or opens that of an earlier run with `exp.resume` (which
+ * goes before `exp.overwrite`). With no `exp.name` a new folder is named after the task: sr4-001, sr4-002, ...
+ * (with `exp.resume` the last of them is taken). `exp.overwrite` moves the earlier run and its checkpoints
+ * aside and deletes them only once the new folder stands; a process killed in between loses nothing, the
+ * next call puts things right. Throws a UserError for a run that is there, for a folder that is none of ours
+ * and for a name that is no folder name.
+ */
+export async function openRunFolder(config: Config): Promise<RunFolder> {
+  const name = config.exp.name ?? (config.exp.resume ? await lastName(config) : null);
+  try {
+    return name === null ? await createNumbered(config) : await openNamed(config, name);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (error instanceof UserError || code === undefined) throw error;
+    throw new UserError(
+      `exp.root: the run's folder cannot be written; got ${config.exp.root} (${code}); pass exp.root=FOLDER`,
+    );
+  }
+}
+
+/** The configuration of the run that `exp.resume` would go on with, or null when there is none yet. */
+export async function storedConfig(config: Config): Promise<Config | null> {
+  const name = config.exp.name ?? (await lastName(config));
+  if (name === null) return null;
+  const place = runPaths(config, name);
+  await settle(place);
+  const file = path.join(place.path, CONFIG);
+  const yaml = await readFile(file, "utf8").catch(() => null);
+  return yaml === null ? null : configFromYaml(yaml, file);
+}
+
+interface Place {
+  readonly name: string;
+  readonly path: string;
+  readonly checkpoints: string;
+}
+
+function runPaths(config: Config, name: string): Place {
+  const expected = checkFolderName(name);
+  if (expected !== null) throw new UserError(`exp.name: wrong value; got ${name}; expected ${expected}`);
+  const { root, samples_root: samples, ckpt_root: checkpoints } = config.exp;
+  return {
+    name,
+    path: path.join(root, samples, name),
+    checkpoints: path.join(checkpoints ?? path.join(root, "model_ckpts"), name),
+  };
+}
+
+async function openNamed(config: Config, name: string): Promise<RunFolder> {
+  const place = runPaths(config, name);
+  await settle(place);
+  const names = await namesIn(place.path);
+  const hasRun = names.includes(CONFIG);
+  const hasFiles = names.some((file) => !file.endsWith(".part"));
+  const hasCheckpoints = (await namesIn(place.checkpoints)).length > 0;
+  if (hasFiles && !hasRun) {
+    throw new UserError(
+      `exp.name: ${place.path} holds files but no ${CONFIG}, so it is no run; expected another exp.name`,
+    );
+  }
+  if (!hasRun && !hasCheckpoints) return create(config, place);
+  if (hasRun && config.exp.resume) return write(config, place, true);
+  if (config.exp.overwrite) return replace(config, place);
+  const found = hasRun
+    ? `the run ${place.path} exists`
+    : `checkpoints of an earlier run exist in ${place.checkpoints}`;
+  const go = hasRun
+    ? "--resume to go on with it, exp.overwrite=true to replace it"
+    : "exp.overwrite=true to replace them";
+  throw new UserError(`exp.name: ${found}; pass ${go}, or another exp.name`);
+}
+
+async function create(config: Config, place: Place): Promise<RunFolder> {
+  await mkdir(place.path, { recursive: true });
+  return write(config, place, false);
+}
+
+async function write(config: Config, place: Place, resumed: boolean): Promise<RunFolder> {
+  const named = { ...config, exp: { ...config.exp, name: place.name } };
+  await atomicWrite(path.join(place.path, CONFIG), configToYaml(named));
+  return { ...place, config: named, resumed };
+}
+
+async function createNumbered(config: Config): Promise<RunFolder> {
+  const { task, numbers } = await numbered(config);
+  for (let n = Math.max(0, ...numbers) + 1; ; n++) {
+    const place = runPaths(config, `${task}-${String(n).padStart(3, "0")}`);
+    await mkdir(path.dirname(place.path), { recursive: true });
+    if ((await namesIn(place.checkpoints)).length > 0) continue;
+    try {
+      await mkdir(place.path); // fails where another process was first
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EEXIST") continue;
+      throw error;
+    }
+    return write(config, place, false);
+  }
+}
+
+async function lastName(config: Config): Promise<string | null> {
+  const { task, numbers } = await numbered(config);
+  return numbers.length === 0 ? null : `${task}-${String(Math.max(...numbers)).padStart(3, "0")}`;
+}
+
+/** The task and the numbers of its runs that were named by the program. */
+async function numbered(config: Config): Promise<{ task: string; numbers: number[] }> {
+  const task = config.algo.deg;
+  const names = await namesIn(path.join(config.exp.root, config.exp.samples_root));
+  const numbers = names
+    .filter((name) => name.startsWith(`${task}-`) && /^\d{3,9}$/.test(name.slice(task.length + 1)))
+    .map((name) => Number(name.slice(task.length + 1)));
+  return { task, numbers };
+}
+
+async function replace(config: Config, place: Place): Promise<RunFolder> {
+  for (const folder of foldersOf(place)) await renameIfThere(folder, aside(folder));
+  const made = await create(config, place);
+  await settle(place);
+  return made;
+}
+
+/**
+ * Ends a replacement that was cut off. config.yaml in the new folder is the point of no return: with it the
+ * old run is deleted, without it the old run goes back to its place.
+ */
+async function settle(place: Place): Promise<void> {
+  const folders = foldersOf(place).reverse(); // the run last: until it is back, the rest still counts as aside
+  const held = await Promise.all(folders.map(async (folder) => (await namesIn(aside(folder))).length > 0));
+  if (!held.some(Boolean)) return;
+  if ((await namesIn(place.path)).includes(CONFIG)) {
+    for (const folder of folders) await rm(aside(folder), { recursive: true, force: true });
+    return;
+  }
+  for (const [i, folder] of folders.entries()) {
+    if (!held[i]) continue;
+    await rm(folder, { recursive: true, force: true });
+    await rename(aside(folder), folder);
+  }
+}
+
+/** The run and its checkpoints; one folder where `exp.ckpt_root` makes them the same. */
+function foldersOf(place: Place): string[] {
+  return [...new Set([place.path, place.checkpoints].map((folder) => path.resolve(folder)))];
+}
+
+function aside(folder: string): string {
+  return path.join(path.dirname(folder), `.${path.basename(folder)}.replaced`);
+}
+
+async function renameIfThere(from: string, to: string): Promise<void> {
+  try {
+    await rename(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}
