@@ -117,7 +117,7 @@ async function openAuto(): Promise<OpenedGpu> {
       `adapter auto: none works; got ${got}; unset VK_DRIVER_FILES, or pass --adapter swiftshader`,
     );
   const missing = swiftshaderMissing();
-  if (!missing) return openSwiftshader(`got ${got}; for more speed ${newerMesa}`);
+  if (!missing) return openSwiftshader(`${got}; for more speed ${newerMesa}`);
   throw new UserError(
     `adapter auto: none works; got ${got}; ${missing}; ${advice.hardware.split(", or")[0]}`,
   );
@@ -161,25 +161,25 @@ function kindOf(info: GPUAdapterInfo): AdapterKind | "other" {
   return info.isFallbackAdapter ? "other" : "hardware";
 }
 
+/** On hardware `device` is the card and `description` its driver; software drivers name themselves in the latter. */
 function nameOf({ info }: GPUAdapter): string {
-  return info.description || info.device || `${info.vendor} ${info.architecture}`;
+  const [first, second] = info.isFallbackAdapter
+    ? [info.description, info.device]
+    : [info.device, info.description];
+  return first || second || `${info.vendor} ${info.architecture}`;
 }
 
 function opened({ gpu, adapter }: Found, kind: AdapterKind, why: string): OpenedGpu {
-  const { vendor, architecture, device } = adapter.info;
   const name = nameOf(adapter);
-  const facts = [
-    kindNames[kind],
-    [vendor, architecture].filter(Boolean).join(" "),
-    device !== name && device,
-  ];
+  const { description } = adapter.info;
+  const driver = description && description !== name ? `, driver ${description}` : "";
   const freshAdapter = async (): Promise<GPUAdapter> => {
     const fresh = await gpu.requestAdapter(request);
     if (!fresh) throw new UserError(`adapter ${kind}: gone; expected ${name} as before; start again`);
     return fresh;
   };
   const languageFeatures = gpu.wgslLanguageFeatures as ReadonlySet<string>;
-  const line = `adapter: ${name} (${facts.filter(Boolean).join(", ")}): ${why}`;
+  const line = `adapter: ${name} (${kindNames[kind]}${driver}): ${why}`;
   return { adapter, freshAdapter, kind, name, line, languageFeatures };
 }
 
