@@ -12,13 +12,9 @@ export function checkInputs(config: Config): void {
   const missing = [
     checkPrior(model),
     checkData("dataset", dataset.name, dataset.root),
-    finetune.root === dataset.root
-      ? null
-      : checkData("finetune_dataset", finetune.name ?? dataset.name, finetune.root),
+    checkFinetuning(finetune, dataset),
     checkFile("dataset.subset_txt", dataset.subset_txt, "a list of pictures, or leave it out"),
-    finetune.subset_txt === dataset.subset_txt
-      ? null
-      : checkFile("finetune_dataset.subset_txt", finetune.subset_txt, "a list of pictures, or leave it out"),
+    checkFile("finetune_dataset.subset_txt", finetune.subset_txt, "a list of pictures, or leave it out"),
     likelihood.forward_op.mask_filename !== null && statOf(likelihood.forward_op.mask_filename) === null
       ? absent(
           "likelihood.forward_op.mask_filename",
@@ -52,6 +48,11 @@ function checkData(group: string, name: string, root: string | null): string | n
   return statOf(root) === null
     ? absent(`${group}.root`, root, `${group}.root=FOLDER with the pictures`)
     : null;
+}
+
+function checkFinetuning(own: Config["finetune_dataset"], dataset: Config["dataset"]): string | null {
+  if (own.root === null && dataset.root !== null) return null;
+  return own.name === null ? null : checkData("finetune_dataset", own.name, own.root);
 }
 
 function checkFile(key: string, file: string | null, pass: string): string | null {

@@ -24,11 +24,7 @@ function refusal(...argv: string[]): string {
 describe("defaults and presets", () => {
   it("are the embedded prior and its pictures, sized to end soon", () => {
     const c = resolve();
-    expect([c.model.name, c.dataset.name, c.finetune_dataset.name]).toEqual([
-      "embedded",
-      "embedded",
-      "embedded",
-    ]);
+    expect([c.model.name, c.dataset.name, c.finetune_dataset.name]).toEqual(["embedded", "embedded", null]);
     expect([c.model.image_size, c.dataset.image_size, c.htransform_model.image_size]).toEqual(
       Array(3).fill(EMBEDDED_SIDE),
     );
@@ -80,7 +76,10 @@ describe("defaults and presets", () => {
     });
     const own = resolve("model=embedded", "loader=imagenet256_ddrmpp", "dataset.root=p");
     expect(own).toMatchObject({ dataset: { name: "imagenet", image_size: EMBEDDED_SIDE, root: "p" } });
-    expect(own.finetune_dataset).toEqual({ name: "imagenet", root: "p", subset_txt: null });
+    expect(own.finetune_dataset).toEqual({ name: null, root: null, subset_txt: null });
+    const other = (...argv: string[]) => resolve("dataset.root=p", ...argv).finetune_dataset;
+    expect(other("finetune_dataset.root=q")).toEqual({ name: "folder", root: "q", subset_txt: null });
+    expect(other("finetune_dataset.subset_txt=l")).toEqual({ name: "folder", root: null, subset_txt: "l" });
   });
 
   it("do not cut short the epochs that the user names", () => {

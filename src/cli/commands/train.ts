@@ -25,7 +25,7 @@ export async function train(args: readonly string[]): Promise<void> {
   if (!flags.dryRun) checkInputs(config);
   for (const line of warnings) console.error(`deft: ${line}`);
   if (flags.dryRun) process.stdout.write(configToYaml(config));
-  else await runTraining(config, flags);
+  else await runTraining(config);
 }
 
 function checkTask({ algo }: Config): void {

@@ -77,7 +77,7 @@ export function resolveConfig(argv: readonly string[], network: Preset = {}): Re
   const follow = (key: string, value: Value, why: string) => agree(values, explicit, key, value, why);
   followSides(values, chosen.model, follow);
   followTask(values, chosen.deg, follow);
-  followData(values, explicit);
+  followData(values);
   settleNoise(values, explicit, warnings);
   checkNetwork("model", values);
   checkNetwork("htransform_model", values);
@@ -250,22 +250,18 @@ function followMask(values: Map<string, Value>, deg: string, named: MaskOrigin |
   }
 }
 
-/** The fine-tuning pictures are the data set's unless the user names others. */
-function followData(values: Map<string, Value>, explicit: ReadonlyMap<string, Value>): void {
-  const generated = ["embedded", "phantoms"].includes(String(values.get("dataset.name")));
-  const root = values.get("dataset.root");
-  if (generated && root !== null) {
+/** Pictures to fine-tune on are the data set's unless the user names others: a folder, or another list of the same. */
+function followData(values: Map<string, Value>): void {
+  const name = values.get("dataset.name") ?? null;
+  const root = values.get("dataset.root") ?? null;
+  if ((name === "embedded" || name === "phantoms") && root !== null) {
     throw new UserError(
-      `dataset.root: dataset=${values.get("dataset.name")} reads no folder; got ${root}; expected dataset=folder, or no root`,
+      `dataset.root: dataset=${name} reads no folder; got ${root}; expected dataset=folder, or no root`,
     );
   }
-  const own = explicit.has("finetune_dataset.root") || explicit.has("finetune_dataset.name");
-  if (own && values.get("finetune_dataset.name") === null) values.set("finetune_dataset.name", "folder");
-  if (own && values.get("finetune_dataset.name") !== values.get("dataset.name")) return;
-  for (const name of ["name", "root", "subset_txt"]) {
-    const key = `finetune_dataset.${name}`;
-    if (values.get(key) === null) values.set(key, values.get(`dataset.${name}`) ?? null);
-  }
+  if (values.get("finetune_dataset.name") !== null) return;
+  if (values.get("finetune_dataset.root") !== null) values.set("finetune_dataset.name", "folder");
+  else if (values.get("finetune_dataset.subset_txt") !== null) values.set("finetune_dataset.name", name);
 }
 
 /** sigma_y: `algo.sigma_y` when given, else the likelihood's; both hold the resolved value (spec, section 10). */
