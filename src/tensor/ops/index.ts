@@ -29,3 +29,9 @@ export {
 } from "./unary.ts";
 export { cumprod, l2norm, max, mean, std, sum, variance } from "./reduce.ts";
 export type { ReduceOptions, VarianceOptions } from "./reduce.ts";
+export { expand, repeat } from "./expand.ts";
+export { lincomb, type Coefficient } from "./lincomb.ts";
+export { pad, reflectionPad2d, type Padding, type Padding2d } from "./pad.ts";
+export { permute, pixelShuffle, pixelUnshuffle } from "./permute.ts";
+export { attention, type AttentionOptions } from "./attention.ts";
+export { randomNormal, randomUniform, randomWords, type RandomOptions } from "./random.ts";
