@@ -3,19 +3,15 @@ import path from "node:path";
 import { Batches } from "../deft/batches.ts";
 import type { Config } from "../deft/config/schema.ts";
 import { priorMetadata } from "../deft/config/prior-metadata.ts";
-import { UserError } from "../deft/errors.ts";
+import { scheduleOf } from "../deft/networks.ts";
 import { Pretraining } from "../deft/pretrain.ts";
-import { Schedule } from "../deft/schedule.ts";
 import { square, tile, writePng } from "../io/images.ts";
 import { writeWeights } from "../io/weights.ts";
 import { readState } from "../nn/state.ts";
-import { restoreCheckpoint, saveCheckpoint } from "./checkpoint-file.ts";
 import { openData } from "./data.ts";
-import { onInterrupt } from "./interrupt.ts";
 import { openEngine } from "./open-engine.ts";
-import { createProgress } from "./progress.ts";
 import { openRunFolder } from "./run-folder.ts";
-import { appendStats, cutBack } from "./stats.ts";
+import { resumeLoop, runLoop } from "./train-loop.ts";
 
 const SAMPLES = 64;
 const SAMPLE_STEPS = 50;
@@ -25,89 +21,44 @@ export async function runPretraining(config: Config): Promise<void> {
   const named = { ...config, exp: { ...config.exp, name: config.exp.name ?? `prior-${config.model.name}` } };
   const folder = await openRunFolder(named);
   const { engine, gpu, close } = await openEngine(config.adapter);
-  const { device } = engine;
   const o = config.pretrain;
-  const schedule = new Schedule({
-    betaSchedule: config.diffusion.beta_schedule,
-    betaStart: config.diffusion.beta_start,
-    betaEnd: config.diffusion.beta_end,
-    numTimesteps: config.diffusion.num_diffusion_timesteps,
-  });
-  const run = new Pretraining(engine, schedule, config);
+  const run = new Pretraining(engine, scheduleOf(config.diffusion), config);
   const { trainer } = run;
-  const resumed = folder.resumed ? await restoreCheckpoint(folder.checkpoints, trainer) : null;
-  const stats = path.join(folder.path, "stats.jsonl");
-  await cutBack(stats, trainer.steps);
+  await resumeLoop(folder, trainer);
   console.log(
     `run: ${folder.path}; prior with ${trainer.set.count} parameters; ${train.name}, ${train.length / (train.versions ?? 1)} pictures`,
   );
-  if (folder.resumed)
-    console.log(
-      resumed === null ? "resume: no checkpoint yet, starting anew" : `resume: from step ${resumed}`,
-    );
-  const batches = new Batches(train, {
-    batchSize: o.batch_size,
-    seed: config.exp.seed,
-    shuffle: true,
-    dropLast: true,
-    flip: o.flip,
+  const { finished } = await runLoop({
+    label: "pretrain",
+    folder,
+    trainer,
+    batches: new Batches(train, {
+      batchSize: o.batch_size,
+      seed: config.exp.seed,
+      shuffle: true,
+      dropLast: true,
+      flip: o.flip,
+    }),
+    totalSteps: o.steps,
+    logFreq: o.log_freq,
+    saveEverySteps: o.save_every_steps,
+    metadata: priorMetadata(config.model),
+    lr: () => run.lr,
+    step: (batch) => run.step(batch),
+    afterStep: async (step) => {
+      if (step % o.sample_every_steps === 0)
+        await drawSamples(run, path.join(folder.path, "samples", `${step}.png`));
+    },
   });
-  const progress = createProgress("pretrain");
-  const interrupt = onInterrupt();
-  const started = performance.now();
-  let [mark, seen] = [started, 0];
-  let fence: Promise<undefined> | undefined;
-  progress.update({ step: trainer.steps, total: o.steps });
-  while (trainer.steps < o.steps && !interrupt.asked) {
-    const batch = await batches.get(trainer.steps);
-    const lr = run.lr;
-    const loss = run.step(batch);
-    seen += batch.count;
-    const step = trainer.steps;
-    if (step % o.log_freq === 0 || step === o.steps) {
-      const value = (await loss.read())[0] as number;
-      const now = performance.now();
-      const rate = (1000 * seen) / (now - mark);
-      [mark, seen] = [now, 0];
-      if (!Number.isFinite(value))
-        throw new UserError(
-          `pretrain: the loss is ${value} at step ${step}; the last checkpoint is kept in ${folder.checkpoints}; lower pretrain.lr`,
-        );
-      const { live, peak } = device.pool.stats;
-      appendStats(stats, {
-        step,
-        epoch: batch.epoch,
-        loss: value,
-        lr,
-        images_per_s: rate,
-        gpu_live_bytes: live,
-        gpu_peak_bytes: peak,
-        heap_bytes: process.memoryUsage().heapUsed,
-        time_s: (now - started) / 1000,
-      });
-      progress.update({ step, total: o.steps, loss: value, imagesPerSecond: rate });
-    }
-    loss.dispose();
-    // One step is recorded while the one before runs; no more pile up.
-    await fence;
-    fence = device.queue.fence();
-    if (step % o.save_every_steps === 0)
-      await saveCheckpoint(folder.checkpoints, trainer, priorMetadata(config.model));
-    if (step % o.sample_every_steps === 0)
-      await drawSamples(run, path.join(folder.path, "samples", `${step}.png`));
-  }
-  await device.queue.idle();
-  progress.done();
-  await saveCheckpoint(folder.checkpoints, trainer, priorMetadata(config.model));
-  if (interrupt.asked) {
-    console.log(
-      `stopped at step ${trainer.steps}, saved; go on with: deft pretrain --resume exp.name=${folder.name}`,
-    );
-  } else {
+  if (finished) {
     await drawSamples(run, path.join(folder.path, "samples.png"));
     const file = o.out ?? path.join(folder.path, "prior.safetensors");
     await exportPrior(run, config, file);
     console.log(`prior: ${file}; trained on ${gpu.name}`);
+  } else {
+    console.log(
+      `stopped at step ${trainer.steps}, saved; go on with: deft pretrain --resume exp.name=${folder.name}`,
+    );
   }
   close();
 }

@@ -1,8 +1,9 @@
-// Networks from the configuration.
+// Networks and schedule from the configuration.
 import { defaultChannelMult, type EncoderUNetConfig, type UNetConfig } from "../nn/unet.ts";
 import type { Config } from "./config/schema.ts";
 import { UserError } from "./errors.ts";
 import type { HTransformConfig } from "./htransform.ts";
+import { Schedule } from "./schedule.ts";
 
 type NetworkOptions = Pick<
   Config["model"],
@@ -91,4 +92,14 @@ export function classifierConfig(
     learn_sigma: false,
   });
   return { ...network, inChannels, outChannels: 1000, numClasses: null, pool: o.pool };
+}
+
+/** The diffusion schedule. */
+export function scheduleOf(o: Config["diffusion"]): Schedule {
+  return new Schedule({
+    betaSchedule: o.beta_schedule,
+    betaStart: o.beta_start,
+    betaEnd: o.beta_end,
+    numTimesteps: o.num_diffusion_timesteps,
+  });
 }
