@@ -4,6 +4,7 @@ export { DeviceError, KernelError } from "../gpu/errors.ts";
 export { adamStep, emaStep, type AdamState, type AdamStepOptions } from "./adam.ts";
 export { Engine } from "./engine.ts";
 export { DisposedError, DtypeError, GradientError, ShapeError } from "./errors.ts";
+export { Philox } from "./philox.ts";
 export { showShape, sizeOf, type Shape } from "./shape.ts";
 export { Tensor, type Dtype, type TypedData } from "./tensor.ts";
 export * from "./ops/index.ts";
