@@ -35,3 +35,6 @@ export { pad, reflectionPad2d, type Padding, type Padding2d } from "./pad.ts";
 export { permute, pixelShuffle, pixelUnshuffle } from "./permute.ts";
 export { attention, type AttentionOptions } from "./attention.ts";
 export { randomNormal, randomUniform, randomWords, type RandomOptions } from "./random.ts";
+export { embedding, indexSelect } from "./embedding.ts";
+export { timestepEmbedding } from "./timestep-embedding.ts";
+export { logSoftmax, softmax } from "./softmax.ts";
