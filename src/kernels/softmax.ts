@@ -1,0 +1,55 @@
+// Softmax and its logarithm along one axis.
+import type { Device } from "../gpu/device.ts";
+import { defineKernel, grid1d, type HasBuffer } from "./kernel.ts";
+import { declareVariants, pickVariant, type Variant } from "./variant.ts";
+import * as wgsl from "./wgsl.gen.ts";
+
+/** Lines of `length` values that lie `stride` apart. */
+export interface Lines {
+  readonly lines: number;
+  readonly length: number;
+  readonly stride: number;
+}
+
+const byLine = { grid: ({ lines }: Lines) => grid1d(lines, 64) };
+const byRow = { grid: ({ lines }: Lines) => grid1d(lines, 1) };
+const lines = {
+  forward: defineKernel(wgsl.softmax, "lines_forward", byLine),
+  backward: defineKernel(wgsl.softmax, "lines_backward", byLine),
+};
+const rows = {
+  forward: defineKernel(wgsl.softmax, "rows_forward", byRow),
+  backward: defineKernel(wgsl.softmax, "rows_backward", byRow),
+};
+
+const variants: readonly Variant<Lines>[] = [
+  { name: "rows", when: (device, { stride }) => !device.software && stride === 1 },
+  { name: "base" },
+];
+declareVariants(
+  "softmax",
+  variants.map((v) => v.name),
+);
+
+const kernelsFor = (device: Device, problem: Lines) =>
+  pickVariant(device, "softmax", variants, problem).name === "rows" ? rows : lines;
+
+/** out = softmax of each line of source, or its logarithm. */
+export function softmaxForward(
+  device: Device,
+  buffers: { source: HasBuffer; out: HasBuffer },
+  problem: Lines,
+  log: boolean,
+): void {
+  kernelsFor(device, problem).forward(device, buffers, { ...problem }, { LOG: Number(log) });
+}
+
+/** out = gradient of source, from the forward result and dy. */
+export function softmaxBackward(
+  device: Device,
+  buffers: { result: HasBuffer; dy: HasBuffer; out: HasBuffer },
+  problem: Lines,
+  log: boolean,
+): void {
+  kernelsFor(device, problem).backward(device, buffers, { ...problem }, { LOG: Number(log) });
+}
