@@ -5,6 +5,7 @@ import { broadcastShape, type Shape } from "../shape.ts";
 import { broadcastStrides, collapse, type Pattern } from "../strides.ts";
 import type { Tensor } from "../tensor.ts";
 import { sumTo } from "./sum-to.ts";
+import { neg } from "./unary.ts";
 
 function patternOf(op: string, a: Shape, b: Shape): Pattern & { shape: number[] } {
   const shape = broadcastShape(op, a, b);
@@ -35,7 +36,10 @@ function binary(op: BinaryOp): Op<[Tensor, Tensor], []> {
       const pattern = patternOf(op, ...shapes);
       const gradient = (wrt: 0 | 1): Tensor | null => {
         if (!needs[wrt]) return null;
-        if (linear) return sumTo(dy, shapes[wrt], op === "sub" && wrt === 1 ? -1 : 1);
+        if (linear) {
+          const part = sumTo(dy, shapes[wrt]);
+          return op === "sub" && wrt === 1 ? neg(part) : part;
+        }
         const out = dy.engine.empty(pattern.shape, "f32", `${op} gradient`);
         binaryBackward(dy.device, op, wrt, pattern, { a, b, dy, out });
         return sumTo(out, shapes[wrt]);
