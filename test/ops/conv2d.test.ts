@@ -50,7 +50,7 @@ describe("conv2d", () => {
   test("conv1d of one tap", () =>
     check({ n: 2, c: 8, h: 1, w: 16, o: 24, kh: 1, kw: 1, stride: 1, padding: 0 }, true, true));
 
-  test("a weight gradient of a single wanted input", async () => {
+  test("no weight gradient is computed or held for frozen weights", async () => {
     const engine = await testEngine();
     engine.scope(() => {
       const x = engine.tensor(new Float32Array(32), [1, 2, 4, 4]);
@@ -58,9 +58,14 @@ describe("conv2d", () => {
       x.requiresGrad = true;
       const y = conv2d(x, w, null);
       expect(y.node?.saved[0]).toBeNull();
-      const before = engine.device.queue.counters.dispatches;
+      const weightless = engine.device.queue.counters.dispatches;
       engine.gradients(y, [x], engine.tensor(new Float32Array(32), [1, 2, 4, 4]));
-      expect(engine.device.queue.counters.dispatches - before).toBe(1);
+      const one = engine.device.queue.counters.dispatches - weightless;
+      w.requiresGrad = true;
+      const z = conv2d(x, w, null);
+      const both = engine.device.queue.counters.dispatches;
+      engine.gradients(z, [x, w], engine.tensor(new Float32Array(32), [1, 2, 4, 4]));
+      expect(engine.device.queue.counters.dispatches - both).toBeGreaterThan(one);
     });
   });
 

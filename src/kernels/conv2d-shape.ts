@@ -1,0 +1,72 @@
+// What a convolution's variants share: its sizes, what each of the four computations takes, and limits.
+import type { Device } from "../gpu/device.ts";
+import type { HasBuffer } from "./kernel.ts";
+
+/** Sizes of one convolution x[n,c,h,w] * w[o,c,kh,kw] -> [n,o,oh,ow]. */
+export interface ConvShape {
+  readonly n: number;
+  readonly c: number;
+  readonly h: number;
+  readonly w: number;
+  readonly o: number;
+  readonly kh: number;
+  readonly kw: number;
+  readonly oh: number;
+  readonly ow: number;
+  readonly stride: number;
+  readonly padY: number;
+  readonly padX: number;
+}
+
+export interface ForwardBuffers {
+  readonly x: HasBuffer;
+  readonly w: HasBuffer;
+  readonly bias: HasBuffer | null;
+  readonly out: HasBuffer;
+}
+export interface InputGradientBuffers {
+  readonly dy: HasBuffer;
+  readonly w: HasBuffer;
+  /** By channel c, for transposed convolution. */
+  readonly bias: HasBuffer | null;
+  readonly out: HasBuffer;
+}
+export interface WeightGradientBuffers {
+  readonly x: HasBuffer;
+  readonly dy: HasBuffer;
+  readonly out: HasBuffer;
+}
+
+/** Bytes that one workspace should not pass: larger batches are cut into parts, which also stay in the caches. */
+const WORKSPACE = 32 * 2 ** 20;
+
+/** Images a part, and the parts [first, images], for workspaces of `bytes` an image. */
+export function parts(n: number, bytes: number): [first: number, images: number][] {
+  const images = Math.min(n, Math.max(1, Math.floor(WORKSPACE / bytes)));
+  return Array.from({ length: Math.ceil(n / images) }, (_, i) => [
+    i * images,
+    Math.min(images, n - i * images),
+  ]);
+}
+
+/** True where a workspace of `bytes` can be bound. */
+export function fits(device: Device, bytes: number): boolean {
+  return bytes * 1.25 <= device.gpu.limits.maxStorageBufferBindingSize;
+}
+
+/** Runs `fn` with a workspace of `floats`; freed as soon as the commands are recorded, since they run in order. */
+export function withWorkspace(
+  device: Device,
+  floats: number,
+  what: string,
+  fn: (space: HasBuffer) => void,
+): void {
+  const space = device.pool.acquire(floats * 4, `convolution's ${what}`);
+  try {
+    fn({ buffer: space.buffer });
+  } finally {
+    device.pool.release(space);
+  }
+}
+
+export const quads = (n: number): number => Math.ceil(n / 4);

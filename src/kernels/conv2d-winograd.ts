@@ -1,0 +1,222 @@
+// 3x3 convolutions of stride 1 and padding 1 on software adapters: Winograd F(4x4, 3x3), a quarter of the multiplications.
+import type { Device } from "../gpu/device.ts";
+import { canMultiply, product } from "./conv2d-product.ts";
+import {
+  fits,
+  parts,
+  quads,
+  withWorkspace,
+  type ConvShape,
+  type ForwardBuffers,
+  type InputGradientBuffers,
+  type WeightGradientBuffers,
+} from "./conv2d-shape.ts";
+import { defineKernel, type HasBuffer } from "./kernel.ts";
+import * as wgsl from "./wgsl.gen.ts";
+
+const overTiles = {
+  grid: ({ padded, c }: { padded: number; c: number }, v: Readonly<Record<string, number | string>>) => [
+    Math.ceil(padded / Number(v["WG"])),
+    c,
+  ],
+};
+const inputTransform = defineKernel(wgsl.conv2dWinograd, "inputTransform", overTiles);
+const inputTransformRagged = defineKernel(wgsl.conv2dWinograd, "inputTransformRagged", overTiles);
+const gradientTransform = defineKernel(wgsl.conv2dWinograd, "gradientTransform", overTiles);
+const gradientTransformRagged = defineKernel(wgsl.conv2dWinograd, "gradientTransformRagged", overTiles);
+const outputTransform = defineKernel(wgsl.conv2dWinograd, "outputTransform", overTiles);
+const outputTransformRagged = defineKernel(wgsl.conv2dWinograd, "outputTransformRagged", overTiles);
+const weightTransform = defineKernel(wgsl.conv2dWinogradWeights, "weightTransform", {
+  grid: ({ rows, depth }, v) => [Math.ceil(quads(depth) / Number(v["WG"])), rows],
+});
+const weightInverse = defineKernel(wgsl.conv2dWinogradWeights, "weightInverse", {
+  grid: ({ rows, depth }, v) => [Math.ceil(depth / Number(v["WG"])), rows],
+});
+
+/** Workgroup of transforms: a short axis would leave most of 64 invocations idle. */
+const width = (n: number) => ({ WG: n >= 64 ? 64 : n > 16 ? 32 : 16 });
+
+const tilesOf = (s: { h: number; w: number }): number => Math.ceil(s.h / 4) * Math.ceil(s.w / 4);
+/** Bytes that one image of c channels takes in the transformed domain. */
+const bytesOf = (s: { h: number; w: number }, c: number): number => 36 * 4 * (c + 3) * (tilesOf(s) + 3);
+
+/** True where the variant serves: the kernel, and workspaces that can be bound. */
+export function canWinograd(device: Device, s: ConvShape): boolean {
+  return (
+    canMultiply(device) &&
+    s.kh === 3 &&
+    s.kw === 3 &&
+    s.stride === 1 &&
+    s.padX === 1 &&
+    s.padY === 1 &&
+    fits(device, bytesOf(s, Math.max(s.c, s.o))) &&
+    fits(device, 36 * 4 * (s.o + 3) * (s.c + 3))
+  );
+}
+
+interface Layout {
+  readonly element: number;
+  readonly channel: number;
+  readonly tile: number;
+}
+
+function transformParams(
+  s: { h: number; w: number },
+  c: number,
+  first: number,
+  images: number,
+  layout: Layout,
+  biased = 0,
+) {
+  const [tilesX, tilesY] = [Math.ceil(s.w / 4), Math.ceil(s.h / 4)];
+  const tiles = images * tilesX * tilesY;
+  return { first, c, h: s.h, w: s.w, tilesX, tilesY, tiles, padded: 4 * quads(tiles), ...layout, biased };
+}
+
+/** Channels as rows, tiles along them. */
+const byChannel = (c: number, tiles: number): Layout => ({ element: c * tiles, channel: tiles, tile: 1 });
+/** Tiles as rows, channels along them, padded to quads. */
+const byTile = (c: number, tiles: number): Layout => ({
+  element: 4 * quads(c) * tiles,
+  channel: 1,
+  tile: 4 * quads(c),
+});
+
+/** out[n,rows,h,w] = the 3x3 convolution of input[n,depth,h,w] with w, taken as [rows][depth], or flipped as [depth][rows]. */
+function convolve(
+  device: Device,
+  { input, w, bias, out }: { input: HasBuffer; w: HasBuffer; bias: HasBuffer | null; out: HasBuffer },
+  s: { n: number; h: number; w: number; rows: number; depth: number; flip: boolean },
+): void {
+  const { rows, depth, flip } = s;
+  const k4 = quads(depth);
+  const aligned = s.w % 4 === 0;
+  withWorkspace(device, 36 * rows * 4 * k4, "transformed weights", (left) => {
+    const [rowStep, depthStep] = flip ? [9, 9 * rows] : [9 * depth, 9];
+    weightTransform(
+      device,
+      { input: w, out4: left },
+      { rows, depth, rowStep, depthStep, flip: flip ? 1 : 0, element: 0, slices: 1 },
+      width(k4),
+    );
+    for (const [first, images] of parts(s.n, bytesOf(s, Math.max(rows, depth)))) {
+      const t4 = quads(images * tilesOf(s));
+      withWorkspace(device, 36 * depth * 4 * t4, "transformed input", (right) =>
+        withWorkspace(device, 36 * rows * 4 * t4, "transformed output", (products) => {
+          const from = transformParams(s, depth, first, images, byChannel(depth, 4 * t4));
+          if (aligned) inputTransform(device, { input4: input, out: right }, from, width(4 * t4));
+          else inputTransformRagged(device, { input, out: right }, from, width(4 * t4));
+          product(
+            device,
+            { left, right, bias: null, out: products },
+            {
+              columns: t4,
+              perImage: t4,
+              rows,
+              depth,
+              segments: 36,
+              per: 1,
+              leftRow: k4,
+              leftSegment: rows * k4,
+              rightRow: t4,
+              rightSegment: depth * t4,
+              outRow: t4,
+              outSlice: rows * t4,
+            },
+          );
+          const to = transformParams(s, rows, first, images, byChannel(rows, 4 * t4), bias ? 1 : 0);
+          if (aligned) outputTransform(device, { input: products, bias, out4: out }, to, width(4 * t4));
+          else outputTransformRagged(device, { input: products, bias, out }, to, width(4 * t4));
+        }),
+      );
+    }
+  });
+}
+
+export function winogradForward(device: Device, { x, w, bias, out }: ForwardBuffers, s: ConvShape): void {
+  convolve(
+    device,
+    { input: x, w, bias, out },
+    { n: s.n, h: s.h, w: s.w, rows: s.o, depth: s.c, flip: false },
+  );
+}
+
+export function winogradInputGradient(
+  device: Device,
+  { dy, w, bias, out }: InputGradientBuffers,
+  s: ConvShape,
+): void {
+  convolve(
+    device,
+    { input: dy, w, bias, out },
+    { n: s.n, h: s.h, w: s.w, rows: s.c, depth: s.o, flip: true },
+  );
+}
+
+/** Rows and columns that tiles of the product kernel cover, of which only rows·columns are wanted. */
+const covered = (device: Device, rows: number, columns: number): number => {
+  const tile = rows <= 4 ? 4 : rows <= 8 ? 8 : 16;
+  const lanes = 4 * device.subgroupSize;
+  return Math.ceil(rows / tile) * tile * Math.ceil(columns / lanes) * lanes;
+};
+
+export function winogradWeightGradient(
+  device: Device,
+  { x, dy, out }: WeightGradientBuffers,
+  s: ConvShape,
+): void {
+  // Either operand may give the rows; few channels fill the rows' tiles better than the columns'.
+  const inputRows = covered(device, s.c, s.o) < covered(device, s.o, s.c);
+  const [rows, columns] = inputRows ? [s.c, s.o] : [s.o, s.c];
+  const c4 = quads(columns);
+  const list = parts(s.n, bytesOf(s, Math.max(s.c, s.o)));
+  const aligned = s.w % 4 === 0;
+  withWorkspace(device, list.length * 36 * rows * 4 * c4, "transformed weight gradient", (space) => {
+    list.forEach(([first, images], part) => {
+      const tiles = images * tilesOf(s);
+      const t4 = quads(tiles);
+      withWorkspace(device, 36 * rows * 4 * t4, "transformed rows", (left) =>
+        withWorkspace(device, 36 * 4 * c4 * 4 * t4, "transformed columns", (right) => {
+          const [rowLayout, columnLayout] = [byChannel(rows, 4 * t4), byTile(columns, 4 * t4)];
+          const from = transformParams(s, s.c, first, images, inputRows ? rowLayout : columnLayout);
+          const to = transformParams(s, s.o, first, images, inputRows ? columnLayout : rowLayout);
+          const [xSpace, dySpace] = inputRows ? [left, right] : [right, left];
+          const WG = width(4 * t4);
+          if (aligned) {
+            inputTransform(device, { input4: x, out: xSpace }, from, WG);
+            gradientTransform(device, { input4: dy, out: dySpace }, to, WG);
+          } else {
+            inputTransformRagged(device, { input: x, out: xSpace }, from, WG);
+            gradientTransformRagged(device, { input: dy, out: dySpace }, to, WG);
+          }
+          product(
+            device,
+            { left, right, bias: null, out: space },
+            {
+              columns: c4,
+              perImage: c4,
+              rows,
+              depth: tiles,
+              segments: 36,
+              per: 1,
+              leftRow: t4,
+              leftSegment: rows * t4,
+              rightRow: c4,
+              rightSegment: 4 * t4 * c4,
+              outRow: c4,
+              outSlice: rows * c4,
+              outStart: part * 36 * rows * c4,
+            },
+          );
+        }),
+      );
+    });
+    const [rowStep, depthStep] = inputRows ? [1, 4 * c4] : [4 * c4, 1];
+    weightInverse(
+      device,
+      { input: space, out },
+      { rows: s.o, depth: s.c, rowStep, depthStep, flip: 0, element: rows * 4 * c4, slices: list.length },
+      width(s.c),
+    );
+  });
+}
