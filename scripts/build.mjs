@@ -1,4 +1,4 @@
-// Builds dist/: the command line (deft.js) and the library entries, from TypeScript by esbuild.
+// Builds dist/: the command line (deft.js) and the library entries (lib/), from TypeScript by esbuild.
 import { build } from "esbuild";
 import { readFileSync } from "node:fs";
 
@@ -17,8 +17,9 @@ await build({
 });
 await build({
   ...common,
-  entryPoints: { index: "src/tensor/index.ts", nn: "src/nn/index.ts", deft_lib: "src/deft/index.ts" },
+  entryPoints: { index: "src/tensor/index.ts", nn: "src/nn/index.ts", deft: "src/deft/index.ts" },
   outdir: "dist/lib",
   platform: "browser",
-  splitting: true,
+  splitting: true, // the three share one tensor layer
+  chunkNames: "chunks/[name]-[hash]",
 });

@@ -1,0 +1,37 @@
+// The public face of DEFT: schedule, operators, h-transform, loss, samplers, training, metrics, configuration.
+export { bicubicUpsample } from "./bicubic.ts";
+export { condition, conditionChannels, type ConditionOptions } from "./condition.ts";
+export { configFromObject, resolveConfig, type Resolved } from "./config/resolve.ts";
+export { type Config } from "./config/schema.ts";
+export { splitFinetuning, subset, type ImageDataset } from "./dataset.ts";
+export { addNoise, predictX0, type Denoiser } from "./denoiser.ts";
+export { UserError } from "./errors.ts";
+export { HTransform, type HTransformConfig } from "./htransform.ts";
+export { guidance, measure } from "./likelihood.ts";
+export { deftLoss, type LossInputs, type LossParts } from "./loss.ts";
+export { boxMasks, freeFormMasks, type MaskSource } from "./masks.ts";
+export { consistency, psnr, type ImageShape } from "./metrics.ts";
+export { hTransformConfig, priorConfig, scheduleOf } from "./networks.ts";
+export { type Convention, type Operator } from "./operator.ts";
+export { inpainting } from "./operators/inpainting.ts";
+export { superResolution } from "./operators/super-resolution.ts";
+export { phantoms } from "./phantoms.ts";
+export {
+  deftPredict,
+  priorPredict,
+  projectedPredict,
+  sampleDdim,
+  type DdimOptions,
+  type Predict,
+} from "./sample.ts";
+export {
+  betas,
+  ddimCoefficients,
+  Schedule,
+  stepPairs,
+  timesteps,
+  type BetaSchedule,
+  type ScheduleOptions,
+} from "./schedule.ts";
+export { ssim } from "./ssim.ts";
+export { learningRate, Trainer } from "./trainer.ts";

@@ -1,0 +1,47 @@
+// The public face of the networks: parameters, layers, UNets, optimiser, weights.
+export { Adam, type AdamOptions } from "./adam.ts";
+export {
+  attentionBlock,
+  attentionPool,
+  resBlock,
+  type AttentionOptions,
+  type AttentionPoolOptions,
+  type Block,
+  type ResBlockOptions,
+} from "./blocks.ts";
+export { emaDecay, type EmaOptions } from "./ema.ts";
+export { CheckpointError } from "./errors.ts";
+export {
+  conv1dLayer,
+  conv2dLayer,
+  downsampleLayer,
+  groupNormLayer,
+  linearLayer,
+  upsampleLayer,
+  type Layer,
+  type Norm,
+} from "./layers.ts";
+export { Declarations, Parameter, ParameterSet, type Init } from "./parameter.ts";
+export {
+  encodeHeader,
+  fromF32,
+  headerLength,
+  parseHeader,
+  tensorBytes,
+  toF32,
+  viewRaw,
+  type RawTensor,
+  type SafetensorsDtype,
+  type SafetensorsHeader,
+  type TensorDeclaration,
+  type TensorInfo,
+} from "./safetensors.ts";
+export {
+  initialise,
+  loadWeights,
+  readState,
+  writeState,
+  type NamedArray,
+  type WeightSource,
+} from "./state.ts";
+export { EncoderUNet, timeEmbed, UNet, type EncoderUNetConfig, type UNetConfig } from "./unet.ts";
