@@ -38,3 +38,5 @@ export { randomNormal, randomUniform, randomWords, type RandomOptions } from "./
 export { embedding, indexSelect } from "./embedding.ts";
 export { timestepEmbedding } from "./timestep-embedding.ts";
 export { logSoftmax, softmax } from "./softmax.ts";
+export { fft2, type Complex, type Fft2Options } from "./fft2.ts";
+export { gridSample, type GridSampleOptions } from "./grid-sample.ts";
