@@ -149,7 +149,12 @@ function encode(blocks: readonly Sequence[], x: Tensor, emb: Tensor, probe: Prob
 export class UNet {
   readonly config: UNetConfig;
   readonly declarations: Declarations;
-  readonly #embed: (engine: Engine, t: ArrayLike<number>, labels: ArrayLike<number> | null) => Tensor;
+  readonly #embed: (
+    engine: Engine,
+    t: ArrayLike<number>,
+    labels: ArrayLike<number> | null,
+    probe: Probe | undefined,
+  ) => Tensor;
   readonly #encoder: readonly Sequence[];
   readonly #middle: Block;
   readonly #decoder: readonly Sequence[] = [];
@@ -165,8 +170,9 @@ export class UNet {
       c.numClasses === null
         ? null
         : d.in("label_emb").add("weight", [c.numClasses, embChannels], { normal: 1 });
-    this.#embed = (engine, t, labels) => {
+    this.#embed = (engine, t, labels, probe) => {
       const emb = time(timestepEmbedding(engine, t, c.modelChannels));
+      probe?.("time_embed", emb);
       if (!table) return emb;
       if (!labels || labels.length !== t.length)
         throw new ShapeError(
@@ -225,8 +231,7 @@ export class UNet {
   ): Tensor {
     this.#check(x, t);
     return x.engine.scope(() => {
-      const emb = this.#embed(x.engine, t, labels);
-      probe?.("time_embed", emb);
+      const emb = this.#embed(x.engine, t, labels, probe);
       const skips = encode(this.#encoder, x, emb, probe);
       let h = this.#middle(skips.at(-1) as Tensor, emb);
       probe?.("middle_block", h);
