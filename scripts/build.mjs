@@ -1,4 +1,4 @@
-// Builds dist/: the command line (deft.js) and the library entries (lib/), from TypeScript by esbuild.
+// Builds dist/: the command line (deft.js), the golden runner (golden.js) and the library entries (lib/), from TypeScript by esbuild.
 import { build } from "esbuild";
 import { readFileSync } from "node:fs";
 
@@ -7,7 +7,7 @@ const external = Object.keys({ ...dependencies, ...optionalDependencies });
 const common = { bundle: true, format: "esm", target: "es2023", sourcemap: true, logLevel: "warning" };
 await build({
   ...common,
-  entryPoints: { deft: "src/cli/main.ts" },
+  entryPoints: { deft: "src/cli/main.ts", golden: "test/golden/runner/main.ts" },
   outdir: "dist",
   platform: "node",
   splitting: true, // commands are loaded when called: Dawn only where a GPU is used

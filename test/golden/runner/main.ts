@@ -1,0 +1,37 @@
+// npm run golden -- [FOLDER]: compares the library with recorded numbers (default: test/golden).
+import path from "node:path";
+import { adapterChoice, closeGpu, openGpu } from "../../../src/cli/dawn.ts";
+import { Engine, openDevice } from "../../../src/tensor/index.ts";
+import { runFolder } from "./run.ts";
+
+/** Prints what is outside and the closing line; the exit status to set. */
+async function main(folder: string): Promise<number> {
+  const gpu = await openGpu(adapterChoice());
+  console.log(gpu.line);
+  const device = await openDevice(gpu.adapter, { kernels: process.env["DEFT_KERNEL"] ?? "" });
+  const times = process.env["GOLDEN_TIMES"] === "1";
+  const only = process.env["GOLDEN_ONLY"];
+  const report = await runFolder(new Engine(device), folder, {
+    ...(only ? { only: new RegExp(only) } : {}),
+    onOutside: ({ id, output, problem }) => console.log(`outside: ${id} ${output ?? "(whole entry)"}: ${problem}`),
+    onEntry: ({ id }, ms) => times && console.log(`${id}: ${ms.toFixed(0)} ms`),
+  });
+  device.destroy();
+  const { within, entriesOutside, unsupported, unsupportedKinds } = report;
+  if (unsupportedKinds.size > 0) {
+    console.log("unsupported kinds:");
+    for (const [kind, reason] of unsupportedKinds) console.log(`  ${kind}: ${reason}`);
+  }
+  console.log(
+    `golden: ${within} within, ${entriesOutside} outside, ${unsupported} unsupported in ${unsupportedKinds.size} kinds`,
+  );
+  return entriesOutside > 0 ? 1 : 0;
+}
+
+try {
+  process.exitCode = await main(path.resolve(process.argv[2] ?? "test/golden"));
+} catch (error) {
+  console.error(`golden: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}
+closeGpu();

@@ -1,0 +1,88 @@
+// Degradations from an entry's config: which operator, its masks, measurements in the operator's shape.
+import { hdr } from "../../../src/deft/operators/hdr.ts";
+import { inpainting } from "../../../src/deft/operators/inpainting.ts";
+import { superResolution } from "../../../src/deft/operators/super-resolution.ts";
+import type { Convention, Operator } from "../../../src/deft/operator.ts";
+import { reshape, type Tensor } from "../../../src/tensor/index.ts";
+import { text, Unsupported, type Config, type Entry, type Values } from "./entry.ts";
+
+export type ImageShape = readonly [c: number, h: number, w: number];
+
+export const imageShape = (t: { readonly shape: readonly number[] }): ImageShape =>
+  t.shape.slice(1) as unknown as ImageShape;
+
+export function conventionOf(config: Config): Convention {
+  const name = text(config, "convention", "exact");
+  if (name !== "exact" && name !== "deft") throw new Unsupported(`convention ${name}`);
+  return name;
+}
+
+/**
+ * Kept pixels (1 = kept) of the masks `indices`, counted modulo the number stored, one an image: [N, 1, H, W]. Stored masks
+ * of shape [n, H, W] have 1 = missing.
+ */
+export function masksOf(entry: Entry, indices: readonly number[]): { kept: Float32Array<ArrayBuffer>; shape: number[] } {
+  const { data, shape } = entry.stored("dense_masks");
+  const [count = 1, h = 1, w] = shape;
+  if (w === undefined) throw new Unsupported("masks that differ by channel");
+  const size = h * w;
+  const kept = new Float32Array(indices.length * size);
+  indices.forEach((index, image) => {
+    const from = (((index % count) + count) % count) * size;
+    for (let i = 0; i < size; i++) kept[image * size + i] = 1 - (data[from + i] as number);
+  });
+  return { kept, shape: [indices.length, 1, h, w] };
+}
+
+/** The operator that `deg` names, for images of `shape`; its masks are held by the entry. */
+export function operatorOf(entry: Entry, deg: string, shape: ImageShape, maskIndices: readonly number[]): Operator {
+  const factor = /^sr(\d+)$/.exec(deg)?.[1];
+  if (factor) return superResolution(Number(factor), shape);
+  if (deg === "hdr") return hdr(shape);
+  if (deg === "inp" && entry.tensors.has("dense_masks")) {
+    const { kept, shape: maskShape } = masksOf(entry, maskIndices);
+    return inpainting(entry.hold(entry.engine.tensor(kept, maskShape)), shape);
+  }
+  throw new Unsupported(`degradation ${deg}`);
+}
+
+/** A measurement [N, …] in the operator's own shape; entries store it flattened or not. */
+export const asMeasurement = (operator: Operator, y: Tensor): Tensor =>
+  reshape(y, [y.dim(0), ...operator.outShape]);
+
+/** The recorded random draws of an entry in the order of their use. */
+export class Draws {
+  readonly #entry: Entry;
+  #next = 0;
+
+  constructor(entry: Entry) {
+    this.#entry = entry;
+  }
+
+  #take(): Values {
+    const name = `noise.${String(this.#next++).padStart(3, "0")}`;
+    return this.#entry.stored(name).data;
+  }
+
+  /** Leaves out one draw. */
+  skip(): void {
+    this.#next++;
+  }
+
+  integers(): number[] {
+    return Array.from(this.#take());
+  }
+
+  /** Normal numbers of this shape: from one draw, or from several that follow each other (one an image). */
+  normal(shape: readonly number[]): Tensor {
+    const size = shape.reduce((a, b) => a * b, 1);
+    const values = new Float32Array(size);
+    for (let filled = 0; filled < size;) {
+      const part = this.#take();
+      if (filled + part.length > size) throw new Error(`noise of ${part.length} values where ${size - filled} are left`);
+      values.set(part, filled);
+      filled += part.length;
+    }
+    return this.#entry.engine.tensor(values, shape);
+  }
+}
