@@ -24,6 +24,8 @@ struct Params { n4: u32, a: f32, b: f32 }
 @group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(3) var<uniform> p: Params;
 
+//!include lib/sine.wgsl
+
 // Value and derivative; compilers drop the one that is not used.
 struct Pair { y: vec4f, d: vec4f }
 fn f(v: vec4f) -> Pair {
@@ -64,10 +66,12 @@ fn f(v: vec4f) -> Pair {
   return Pair(abs(v), sign(v));
   //!end
   //!if OP == SIN
-  return Pair(sin(v), cos(v));
+  let t = sine(v);
+  return Pair(t.sin, t.cos);
   //!end
   //!if OP == COS
-  return Pair(cos(v), -sin(v));
+  let t = sine(v);
+  return Pair(t.cos, -t.sin);
   //!end
   //!if OP == CLAMP
   let inside = (v >= vec4f(p.a)) & (v <= vec4f(p.b));

@@ -35,6 +35,7 @@ const table: [string, (x: Tensor) => Tensor, (v: number) => number, [number, num
   ["square", square, (v) => v * v, [-3, 3]],
   ["abs", abs, Math.abs, [-3, 3]],
   ["sin", sin, Math.sin, [-7, 7]],
+  ["sin far from 0", sin, Math.sin, [-900, 900]],
   ["cos", cos, Math.cos, [-7, 7]],
   ["clamp", (x) => clamp(x, -1, 0.5), (v) => Math.min(0.5, Math.max(-1, v)), [-2, 2]],
   ["affine", (x) => affine(x, 2.5, -0.5), (v) => 2.5 * v - 0.5, [-2, 2]],
