@@ -1,43 +1,35 @@
 // Weights in and out of the Winograd domain of conv2d.winograd.wgsl (F(4x4, 3x3), points 0, ±3/4, ±3/2, infinity).
-//   weightTransform: U = G w Gᵀ, one thread a row m and four k: out4[e][m][k/4], zero past k. w[m·rowStep + k·depthStep + tap]; with
-//                    `flip` the taps run backwards (input gradient).
+//   weightTransform: U = G w Gᵀ, one thread a weight plane: out[e][m][k], k padded to quads with zeros;
+//                    w[m·rowStep + k·depthStep + tap]; with `flip` the taps run backwards (input gradient).
 //   weightInverse:   dw = Gᵀ D G, one thread a weight plane: out[(o·c + c)·9 + tap], D[e] at e·element + o·rowStep + c·depthStep,
 //                    summed over `slices` workspaces of 36 elements each.
-const WG = 64u; //!param
+const WG = 32u;
 struct Params { rows: u32, depth: u32, rowStep: u32, depthStep: u32, flip: u32, element: u32, slices: u32 }
 @group(0) @binding(0) var<storage, read> input: array<f32>;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
-@group(0) @binding(2) var<storage, read_write> out4: array<vec4f>;
-@group(0) @binding(3) var<uniform> p: Params;
+@group(0) @binding(2) var<uniform> p: Params;
 
-fn tap(row: u32, k: u32, t: u32) -> f32 {
-  if (k >= p.depth) { return 0.0; }
-  return input[row * p.rowStep + k * p.depthStep + select(t, 8u - t, p.flip > 0u)];
-}
-
-fn spread(a: vec4f, b: vec4f, c: vec4f) -> array<vec4f, 6> {
+fn spread(a: f32, b: f32, c: f32) -> array<f32, 6> {
   let near = a + 0.5625 * c;
   let far = a + 2.25 * c;
   const n = -128.0 / 243.0;
   const f = 32.0 / 243.0;
-  return array<vec4f, 6>(64.0 / 81.0 * a, n * (near + 0.75 * b), n * (near - 0.75 * b), f * (far + 1.5 * b), f * (far - 1.5 * b), c);
+  return array<f32, 6>(64.0 / 81.0 * a, n * (near + 0.75 * b), n * (near - 0.75 * b), f * (far + 1.5 * b), f * (far - 1.5 * b), c);
 }
 
 @compute @workgroup_size(WG)
 fn weightTransform(@builtin(global_invocation_id) id: vec3u) {
-  let quads = (p.depth + 3u) / 4u;
-  if (id.x >= quads) { return; }
-  let k = id.x * 4u;
-  var w: array<vec4f, 9>;
-  for (var t = 0u; t < 9u; t++) {
-    w[t] = vec4f(tap(id.y, k, t), tap(id.y, k + 1u, t), tap(id.y, k + 2u, t), tap(id.y, k + 3u, t));
-  }
+  let pitch = (p.depth + 3u) / 4u * 4u;
+  if (id.x >= pitch) { return; }
+  let at = id.y * p.rowStep + min(id.x, p.depth - 1u) * p.depthStep;
+  var w: array<f32, 9>;
+  for (var t = 0u; t < 9u; t++) { w[t] = select(0.0, input[at + select(t, 8u - t, p.flip > 0u)], id.x < p.depth); }
   let c0 = spread(w[0], w[3], w[6]);
   let c1 = spread(w[1], w[4], w[7]);
   let c2 = spread(w[2], w[5], w[8]);
   for (var i = 0u; i < 6u; i++) {
     let u = spread(c0[i], c1[i], c2[i]);
-    for (var j = 0u; j < 6u; j++) { out4[((i * 6u + j) * p.rows + id.y) * quads + id.x] = u[j]; }
+    for (var j = 0u; j < 6u; j++) { out[((i * 6u + j) * p.rows + id.y) * pitch + id.x] = u[j]; }
   }
 }
 

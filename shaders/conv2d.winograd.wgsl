@@ -7,7 +7,7 @@
 //   gradientTransform  E = A dy Aᵀ     and weightInverse dw = Gᵀ (sum over tiles of E[e] V[e]ᵀ) G
 // A value of tile t and channel c lies at e·element + c·channel + t·tile of its workspace. Tiles from `tiles` up to the grid's
 // end (a multiple of four) are written as zero. Widths that are no multiple of four take the Ragged entry points.
-const WG = 64u; //!param
+const WG = 32u;
 struct Params {
   first: u32, c: u32, h: u32, w: u32, tilesX: u32, tilesY: u32, tiles: u32, padded: u32,
   element: u32, channel: u32, tile: u32, biased: u32,

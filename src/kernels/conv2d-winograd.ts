@@ -14,12 +14,7 @@ import {
 import { defineKernel, type HasBuffer } from "./kernel.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
-const overTiles = {
-  grid: ({ padded, c }: { padded: number; c: number }, v: Readonly<Record<string, number | string>>) => [
-    Math.ceil(padded / Number(v["WG"])),
-    c,
-  ],
-};
+const overTiles = { grid: ({ padded, c }: { padded: number; c: number }) => [Math.ceil(padded / 32), c] };
 const inputTransform = defineKernel(wgsl.conv2dWinograd, "inputTransform", overTiles);
 const inputTransformRagged = defineKernel(wgsl.conv2dWinograd, "inputTransformRagged", overTiles);
 const gradientTransform = defineKernel(wgsl.conv2dWinograd, "gradientTransform", overTiles);
@@ -27,14 +22,11 @@ const gradientTransformRagged = defineKernel(wgsl.conv2dWinograd, "gradientTrans
 const outputTransform = defineKernel(wgsl.conv2dWinograd, "outputTransform", overTiles);
 const outputTransformRagged = defineKernel(wgsl.conv2dWinograd, "outputTransformRagged", overTiles);
 const weightTransform = defineKernel(wgsl.conv2dWinogradWeights, "weightTransform", {
-  grid: ({ rows, depth }, v) => [Math.ceil(quads(depth) / Number(v["WG"])), rows],
+  grid: ({ rows, depth }) => [Math.ceil((4 * quads(depth)) / 32), rows],
 });
 const weightInverse = defineKernel(wgsl.conv2dWinogradWeights, "weightInverse", {
-  grid: ({ rows, depth }, v) => [Math.ceil(depth / Number(v["WG"])), rows],
+  grid: ({ rows, depth }) => [Math.ceil(depth / 32), rows],
 });
-
-/** Workgroup of transforms: a short axis would leave most of 64 invocations idle. */
-const width = (n: number) => ({ WG: n >= 64 ? 64 : n > 16 ? 32 : 16 });
 
 const tilesOf = (s: { h: number; w: number }): number => Math.ceil(s.h / 4) * Math.ceil(s.w / 4);
 /** Bytes that one image of c channels takes in the transformed domain. */
@@ -95,17 +87,16 @@ function convolve(
     const [rowStep, depthStep] = flip ? [9, 9 * rows] : [9 * depth, 9];
     weightTransform(
       device,
-      { input: w, out4: left },
+      { input: w, out: left },
       { rows, depth, rowStep, depthStep, flip: flip ? 1 : 0, element: 0, slices: 1 },
-      width(k4),
     );
     for (const [first, images] of parts(s.n, bytesOf(s, Math.max(rows, depth)))) {
       const t4 = quads(images * tilesOf(s));
       withWorkspace(device, 36 * depth * 4 * t4, "transformed input", (right) =>
         withWorkspace(device, 36 * rows * 4 * t4, "transformed output", (products) => {
           const from = transformParams(s, depth, first, images, byChannel(depth, 4 * t4));
-          if (aligned) inputTransform(device, { input4: input, out: right }, from, width(4 * t4));
-          else inputTransformRagged(device, { input, out: right }, from, width(4 * t4));
+          if (aligned) inputTransform(device, { input4: input, out: right }, from);
+          else inputTransformRagged(device, { input, out: right }, from);
           product(
             device,
             { left, right, bias: null, out: products },
@@ -125,8 +116,8 @@ function convolve(
             },
           );
           const to = transformParams(s, rows, first, images, byChannel(rows, 4 * t4), bias ? 1 : 0);
-          if (aligned) outputTransform(device, { input: products, bias, out4: out }, to, width(4 * t4));
-          else outputTransformRagged(device, { input: products, bias, out }, to, width(4 * t4));
+          if (aligned) outputTransform(device, { input: products, bias, out4: out }, to);
+          else outputTransformRagged(device, { input: products, bias, out }, to);
         }),
       );
     }
@@ -181,13 +172,12 @@ export function winogradWeightGradient(
           const from = transformParams(s, s.c, first, images, inputRows ? rowLayout : columnLayout);
           const to = transformParams(s, s.o, first, images, inputRows ? columnLayout : rowLayout);
           const [xSpace, dySpace] = inputRows ? [left, right] : [right, left];
-          const WG = width(4 * t4);
           if (aligned) {
-            inputTransform(device, { input4: x, out: xSpace }, from, WG);
-            gradientTransform(device, { input4: dy, out: dySpace }, to, WG);
+            inputTransform(device, { input4: x, out: xSpace }, from);
+            gradientTransform(device, { input4: dy, out: dySpace }, to);
           } else {
-            inputTransformRagged(device, { input: x, out: xSpace }, from, WG);
-            gradientTransformRagged(device, { input: dy, out: dySpace }, to, WG);
+            inputTransformRagged(device, { input: x, out: xSpace }, from);
+            gradientTransformRagged(device, { input: dy, out: dySpace }, to);
           }
           product(
             device,
@@ -216,7 +206,6 @@ export function winogradWeightGradient(
       device,
       { input: space, out },
       { rows: s.o, depth: s.c, rowStep, depthStep, flip: 0, element: rows * 4 * c4, slices: list.length },
-      width(s.c),
     );
   });
 }
