@@ -18,6 +18,7 @@ const COS = 11u; //!param
 const CLAMP = 12u; //!param
 const AFFINE = 13u; //!param
 const RECIPROCAL = 14u; //!param
+const SILU = 15u; //!param
 struct Params { n4: u32, a: f32, b: f32 }
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> dy: array<vec4f>;
@@ -82,6 +83,10 @@ fn f(v: vec4f) -> Pair {
   //!end
   //!if OP == RECIPROCAL
   return Pair(1.0 / v, -1.0 / (v * v));
+  //!end
+  //!if OP == SILU
+  let s = 1.0 / (1.0 + exp(-v));
+  return Pair(v * s, s * (1.0 + v * (1.0 - s)));
   //!end
 }
 

@@ -7,7 +7,7 @@ import * as wgsl from "./wgsl.gen.ts";
 
 export const unaryOps = [
   ...["relu", "leakyRelu", "sigmoid", "tanh", "exp", "log", "sqrt", "rsqrt", "square", "abs", "sin", "cos"],
-  ...["clamp", "affine", "reciprocal"],
+  ...["clamp", "affine", "reciprocal", "silu"],
 ] as const;
 export type UnaryOp = (typeof unaryOps)[number];
 

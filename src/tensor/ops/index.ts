@@ -1,5 +1,4 @@
 // One line an op.
-export { silu } from "./silu.ts";
 export { conv1d, conv2d, convTranspose2d, type ConvOptions } from "./conv2d.ts";
 export { groupNorm, type GroupNormOptions } from "./group-norm.ts";
 export { matmul, type MatmulOptions } from "./matmul.ts";
@@ -22,6 +21,7 @@ export {
   relu,
   rsqrt,
   sigmoid,
+  silu,
   sin,
   sqrt,
   square,

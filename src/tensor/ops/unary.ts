@@ -56,6 +56,8 @@ export const cos = unary<[]>("cos");
 export const clamp = unary<[lo: number, hi: number]>("clamp");
 /** a * x + b with numbers a and b. */
 export const affine = unary<[a: number, b: number]>("affine");
+/** x * sigmoid(x). Elfwing et al. 2018. */
+export const silu = unary<[]>("silu");
 /** 1 / x. */
 export const reciprocal = unary<[]>("reciprocal");
 
