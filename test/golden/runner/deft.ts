@@ -124,11 +124,18 @@ const loss: Handler = (entry) =>
         { entry, schedule, prior, hTransform: net, draws, deg, options },
         entry.tensor("x"),
       );
-      return { parts, gradients: engine.gradients(parts.loss, set.parameters.map((p) => p.value)) };
+      return {
+        parts,
+        gradients: engine.gradients(
+          parts.loss,
+          set.parameters.map((p) => p.value),
+        ),
+      };
     });
     const { loss, xt: xi, eps2: z2, conditioning: xi_condition, eps1: z1 } = parts;
     const result = await entry.compute(() => ({ loss, xi, z2, xi_condition, z1 }));
-    for (const [name, v] of byParameter(entry, "gw.", await readGradients(set, gradients))) result.set(name, v);
+    for (const [name, v] of byParameter(entry, "gw.", await readGradients(set, gradients)))
+      result.set(name, v);
     return result;
   });
 
@@ -175,7 +182,10 @@ const training: Handler = (entry) =>
   });
 
 /** Runs DDIM from recorded noise: `start` and one draw a step; x_final is the last x̂0, trace.* its steps. */
-async function sampled(entry: Entry, o: { schedule: Schedule; ts: number[]; eta: number; predict: Predict; start: Tensor; draws: Draws }): Promise<Result> {
+async function sampled(
+  entry: Entry,
+  o: { schedule: Schedule; ts: number[]; eta: number; predict: Predict; start: Tensor; draws: Draws },
+): Promise<Result> {
   const { engine } = entry;
   const trace = { xt: [] as number[], x0: [] as number[], et: [] as number[] };
   const shape = o.start.shape;

@@ -10,21 +10,36 @@ export function einsum(equation: string, operands: readonly Tensor[]): Tensor {
   if (!first || !second || !x || !y || more.length > 0 || /[^a-zA-Z,]/.test(left))
     throw new Unsupported(`einsum ${equation}: other than two operands of plain letters`);
   const [a, b] = [reduced(x, [...first], second + right), reduced(y, [...second], first + right)];
-  const sizes = new Map([...a.letters.map((l, i) => [l, a.t.dim(i)] as const), ...b.letters.map((l, i) => [l, b.t.dim(i)] as const)]);
+  const sizes = new Map([
+    ...a.letters.map((l, i) => [l, a.t.dim(i)] as const),
+    ...b.letters.map((l, i) => [l, b.t.dim(i)] as const),
+  ]);
   const batch = [...right].filter((l) => a.letters.includes(l) && b.letters.includes(l));
   const inner = a.letters.filter((l) => b.letters.includes(l) && !right.includes(l));
   const rows = a.letters.filter((l) => !b.letters.includes(l));
   const columns = b.letters.filter((l) => !a.letters.includes(l));
   const size = (letters: readonly string[]): number => letters.reduce((n, l) => n * (sizes.get(l) ?? 1), 1);
   const arranged = ({ t, letters }: Named, order: readonly string[], shape: readonly number[]): Tensor =>
-    reshape(permute(t, order.map((l) => letters.indexOf(l))), shape);
+    reshape(
+      permute(
+        t,
+        order.map((l) => letters.indexOf(l)),
+      ),
+      shape,
+    );
   const product = matmul(
     arranged(a, [...batch, ...rows, ...inner], [size(batch), size(rows), size(inner)]),
     arranged(b, [...batch, ...inner, ...columns], [size(batch), size(inner), size(columns)]),
   );
   const letters = [...batch, ...rows, ...columns];
-  const full = reshape(product, letters.map((l) => sizes.get(l) ?? 1));
-  return permute(full, [...right].map((l) => letters.indexOf(l)));
+  const full = reshape(
+    product,
+    letters.map((l) => sizes.get(l) ?? 1),
+  );
+  return permute(
+    full,
+    [...right].map((l) => letters.indexOf(l)),
+  );
 }
 
 interface Named {

@@ -80,7 +80,11 @@ export class Entry {
    * y = f() and the gradients of sum(y·r) by named leaves: g_<name> in the result. `r` is the stored cotangent, reshaped to
    * y; leaves are marked by the caller before f uses them.
    */
-  differentiate(leaves: Record<string, Tensor>, y: Tensor, r: Tensor = this.tensor("r", y.shape)): Record<string, Tensor> {
+  differentiate(
+    leaves: Record<string, Tensor>,
+    y: Tensor,
+    r: Tensor = this.tensor("r", y.shape),
+  ): Record<string, Tensor> {
     const grads = this.engine.gradients(y, Object.values(leaves), r);
     return Object.fromEntries(
       Object.entries(leaves).map(([name, leaf], i) => [name, grads[i] ?? zeros(this.engine, leaf.shape)]),
@@ -88,14 +92,18 @@ export class Entry {
   }
 
   /** Tensors named w.* of the fixtures that weights_from names (those chosen), then this entry's own over them. */
-  async stateDict(choose: (source: Fixture, role: string | undefined) => boolean, own: boolean): Promise<Map<string, Stored>> {
+  async stateDict(
+    choose: (source: Fixture, role: string | undefined) => boolean,
+    own: boolean,
+  ): Promise<Map<string, Stored>> {
     const state = new Map<string, Stored>();
     for (const { fixture, prefix, role } of this.fixture.weights_from ?? []) {
       const source = this.folder.fixture(fixture);
       if (!choose(source, role)) continue;
       const nested = new Entry(this.engine, this.folder, source, await this.folder.read(source));
       // A source may itself refer to others.
-      const tensors = prefix === "w." ? await nested.stateDict(() => true, true) : pick(nested.tensors, prefix);
+      const tensors =
+        prefix === "w." ? await nested.stateDict(() => true, true) : pick(nested.tensors, prefix);
       for (const [name, t] of tensors) state.set(name, t);
     }
     if (own) for (const [name, t] of pick(this.tensors, "w.")) state.set(name, t);
@@ -106,7 +114,9 @@ export class Entry {
 /** Tensors under a prefix, without it. */
 export function pick(tensors: ReadonlyMap<string, Stored>, prefix: string): Map<string, Stored> {
   return new Map(
-    [...tensors].filter(([name]) => name.startsWith(prefix)).map(([name, t]) => [name.slice(prefix.length), t]),
+    [...tensors]
+      .filter(([name]) => name.startsWith(prefix))
+      .map(([name, t]) => [name.slice(prefix.length), t]),
   );
 }
 
@@ -127,7 +137,10 @@ export function leaf(t: Tensor): Tensor {
 /** Entries of `values` that a strided sample of size k holds: flat index floor(j·n/k), all when n <= k. */
 export function strided(values: ArrayLike<number>, k: number): number[] {
   const n = values.length;
-  const indices = n <= k ? Array.from({ length: n }, (_, j) => j) : Array.from({ length: k }, (_, j) => Math.floor((j * n) / k));
+  const indices =
+    n <= k
+      ? Array.from({ length: n }, (_, j) => j)
+      : Array.from({ length: k }, (_, j) => Math.floor((j * n) / k));
   return indices.map((i) => values[i] as number);
 }
 
@@ -156,7 +169,8 @@ export function list(config: Config, key: string, fallback?: readonly number[]):
   const v: Json | undefined = config[key] ?? fallback;
   if (typeof v === "number") return [v];
   const parts = typeof v === "string" ? v.split(",").filter((s) => s.trim() !== "") : v;
-  if (!Array.isArray(parts)) throw new Error(`config.${key}: ${JSON.stringify(v)}; expected a list of numbers`);
+  if (!Array.isArray(parts))
+    throw new Error(`config.${key}: ${JSON.stringify(v)}; expected a list of numbers`);
   return parts.map(Number);
 }
 

@@ -85,8 +85,7 @@ const conditioning: Handler = async (entry) => {
 export const likelihoodKinds: Record<string, Handler> = {
   ll_grad_gaussian: gaussian,
   likelihood_superresolution: superResolved,
-  likelihood_hdr: (entry) =>
-    entry.compute(() => measured(entry, hdr(imageShape(entry.stored("x"))))),
+  likelihood_hdr: (entry) => entry.compute(() => measured(entry, hdr(imageShape(entry.stored("x"))))),
   likelihood_inpainting: inpainted,
   conditioning,
 };

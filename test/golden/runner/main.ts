@@ -13,7 +13,8 @@ async function main(folder: string): Promise<number> {
   const only = process.env["GOLDEN_ONLY"];
   const report = await runFolder(new Engine(device), folder, {
     ...(only ? { only: new RegExp(only) } : {}),
-    onOutside: ({ id, output, problem }) => console.log(`outside: ${id} ${output ?? "(whole entry)"}: ${problem}`),
+    onOutside: ({ id, output, problem }) =>
+      console.log(`outside: ${id} ${output ?? "(whole entry)"}: ${problem}`),
     onEntry: ({ id }, ms) => times && console.log(`${id}: ${ms.toFixed(0)} ms`),
   });
   device.destroy();

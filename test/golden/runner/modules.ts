@@ -8,7 +8,10 @@ import { flag, num, pick, type Config, type Entry, type Handler } from "./entry.
 import { leavesOf, trained } from "./trained.ts";
 
 /** A module y = f(x, …) with weights of its own. */
-function module(build: (d: Declarations, config: Config, entry: Entry) => (inputs: Record<string, Tensor>) => Tensor, names = ["x"]): Handler {
+function module(
+  build: (d: Declarations, config: Config, entry: Entry) => (inputs: Record<string, Tensor>) => Tensor,
+  names = ["x"],
+): Handler {
   return (entry) => {
     const declarations = new Declarations();
     const run = build(declarations, entry.config, entry);
@@ -22,19 +25,22 @@ function module(build: (d: Declarations, config: Config, entry: Entry) => (input
 
 const get = (inputs: Record<string, Tensor>, name: string): Tensor => inputs[name] as Tensor;
 
-const residual = module((d, config) => {
-  const channels = num(config, "channels");
-  const resample = flag(config, "up") ? "up" : flag(config, "down") ? "down" : null;
-  const block = resBlock(d, {
-    channels,
-    embChannels: num(config, "emb_channels"),
-    outChannels: (config["out_channels"] ?? null) === null ? channels : num(config, "out_channels"),
-    useConv: flag(config, "use_conv"),
-    useScaleShiftNorm: flag(config, "use_scale_shift_norm"),
-    ...(resample ? { resample } : {}),
-  });
-  return (t) => block(get(t, "x"), get(t, "emb"));
-}, ["x", "emb"]);
+const residual = module(
+  (d, config) => {
+    const channels = num(config, "channels");
+    const resample = flag(config, "up") ? "up" : flag(config, "down") ? "down" : null;
+    const block = resBlock(d, {
+      channels,
+      embChannels: num(config, "emb_channels"),
+      outChannels: (config["out_channels"] ?? null) === null ? channels : num(config, "out_channels"),
+      useConv: flag(config, "use_conv"),
+      useScaleShiftNorm: flag(config, "use_scale_shift_norm"),
+      ...(resample ? { resample } : {}),
+    });
+    return (t) => block(get(t, "x"), get(t, "emb"));
+  },
+  ["x", "emb"],
+);
 
 const attention = module((d, config) => {
   const block = attentionBlock(d, {

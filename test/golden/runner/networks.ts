@@ -5,7 +5,18 @@ import { loadWeights } from "../../../src/nn/state.ts";
 import { defaultChannelMult } from "../../../src/deft/config/presets.ts";
 import { EncoderUNet, UNet, type UNetConfig } from "../../../src/nn/unet.ts";
 import type { Engine, Tensor } from "../../../src/tensor/index.ts";
-import { f32, flag, list, num, strided, text, Unsupported, type Config, type Entry, type StateDict } from "./entry.ts";
+import {
+  f32,
+  flag,
+  list,
+  num,
+  strided,
+  text,
+  Unsupported,
+  type Config,
+  type Entry,
+  type StateDict,
+} from "./entry.ts";
 
 /** A network's config in either style: script (num_channels, attention at image sides) or constructor (model_channels, factors). */
 export function unetConfig(config: Config): UNetConfig {
@@ -107,7 +118,11 @@ export function byParameter(
     const names = entry.fixture.tensor_lists?.[name];
     if (whole) result.set(name, whole);
     else if (sampled) result.set(name, strided(sampled, shape[0] ?? 1));
-    else if (names) result.set(name, names.map((n) => norm(values.get(n), n)));
+    else if (names)
+      result.set(
+        name,
+        names.map((n) => norm(values.get(n), n)),
+      );
   }
   return result;
 }

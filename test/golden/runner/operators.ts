@@ -21,7 +21,10 @@ export function conventionOf(config: Config): Convention {
  * Kept pixels (1 = kept) of the masks `indices`, counted modulo the number stored, one an image: [N, 1, H, W]. Stored masks
  * of shape [n, H, W] have 1 = missing.
  */
-export function masksOf(entry: Entry, indices: readonly number[]): { kept: Float32Array<ArrayBuffer>; shape: number[] } {
+export function masksOf(
+  entry: Entry,
+  indices: readonly number[],
+): { kept: Float32Array<ArrayBuffer>; shape: number[] } {
   const { data, shape } = entry.stored("dense_masks");
   const [count = 1, h = 1, w] = shape;
   if (w === undefined) throw new Unsupported("masks that differ by channel");
@@ -35,7 +38,12 @@ export function masksOf(entry: Entry, indices: readonly number[]): { kept: Float
 }
 
 /** The operator that `deg` names, for images of `shape`; its masks are held by the entry. */
-export function operatorOf(entry: Entry, deg: string, shape: ImageShape, maskIndices: readonly number[]): Operator {
+export function operatorOf(
+  entry: Entry,
+  deg: string,
+  shape: ImageShape,
+  maskIndices: readonly number[],
+): Operator {
   const factor = /^sr(\d+)$/.exec(deg)?.[1];
   if (factor) return superResolution(Number(factor), shape);
   if (deg === "hdr") return hdr(shape);
@@ -79,7 +87,8 @@ export class Draws {
     const values = new Float32Array(size);
     for (let filled = 0; filled < size;) {
       const part = this.#take();
-      if (filled + part.length > size) throw new Error(`noise of ${part.length} values where ${size - filled} are left`);
+      if (filled + part.length > size)
+        throw new Error(`noise of ${part.length} values where ${size - filled} are left`);
       values.set(part, filled);
       filled += part.length;
     }

@@ -63,7 +63,10 @@ function mapped(x: Tensor, config: Config): Tensor {
   return tensor.affine(x, (sign === "-" ? -1 : 1) * Number(factor), Number(constant));
 }
 
-type Reduction = (x: Tensor, options: { axes: number[] | null; keepdim: boolean; unbiased: boolean }) => Tensor;
+type Reduction = (
+  x: Tensor,
+  options: { axes: number[] | null; keepdim: boolean; unbiased: boolean },
+) => Tensor;
 
 const reductions: Record<string, Reduction> = {
   sum: tensor.sum,

@@ -1,10 +1,23 @@
 // Schedule, timesteps, coefficients of a DDIM step, moving average: what runs on the host.
 import { classifierScale } from "../../../src/deft/guidance.ts";
-import { betas, ddimCoefficients, Schedule, timesteps, type BetaSchedule } from "../../../src/deft/schedule.ts";
+import {
+  betas,
+  ddimCoefficients,
+  Schedule,
+  timesteps,
+  type BetaSchedule,
+} from "../../../src/deft/schedule.ts";
 import { emaDecay } from "../../../src/nn/ema.ts";
 import { groups, list, num, pythonFloat, text, Unsupported, type Config, type Handler } from "./entry.ts";
 
-const known: readonly string[] = ["linear", "quad", "const", "jsd", "sigmoid", "cosine"] satisfies BetaSchedule[];
+const known: readonly string[] = [
+  "linear",
+  "quad",
+  "const",
+  "jsd",
+  "sigmoid",
+  "cosine",
+] satisfies BetaSchedule[];
 
 function optionsOf(config: Config) {
   const betaSchedule = text(config, "beta_schedule", "linear");
@@ -52,9 +65,18 @@ const coefficients: Handler = async (entry) => {
     const pairs = ts.map((t, i) => ({ t: schedule.alphaBar(t), s: schedule.alphaBar(ss[i] ?? -1) }));
     const name = pythonFloat(eta);
     const both = pairs.map(({ t, s }) => ddimCoefficients(t, s, eta));
-    result.set(`c1_eta${name}`, both.map(({ c1 }) => c1));
-    result.set(`c2_eta${name}`, both.map(({ c2 }) => c2));
-    result.set(`cond_awd_scale_eta${name}`, pairs.map(({ t, s }) => classifierScale(t, s, eta)));
+    result.set(
+      `c1_eta${name}`,
+      both.map(({ c1 }) => c1),
+    );
+    result.set(
+      `c2_eta${name}`,
+      both.map(({ c2 }) => c2),
+    );
+    result.set(
+      `cond_awd_scale_eta${name}`,
+      pairs.map(({ t, s }) => classifierScale(t, s, eta)),
+    );
   }
   return result;
 };
@@ -72,8 +94,14 @@ const emaSchedule: Handler = async (entry) => {
     const calls = entry.outputShape(`${name}.action`)?.[0] ?? 0;
     const decays = Array.from({ length: calls }, (_, i) => emaDecay(i, options));
     let average = 0;
-    result.set(`${name}.action`, decays.map((d) => (d === null ? 0 : d === 0 ? 1 : 2)));
-    result.set(`${name}.decay`, decays.map((d) => (d === null || d === 0 ? -1 : d)));
+    result.set(
+      `${name}.action`,
+      decays.map((d) => (d === null ? 0 : d === 0 ? 1 : 2)),
+    );
+    result.set(
+      `${name}.decay`,
+      decays.map((d) => (d === null || d === 0 ? -1 : d)),
+    );
     result.set(
       `${name}.ema_of_sin`,
       decays.map((d, i) => (average = d === null ? average : d * average + (1 - d) * Math.sin(0.01 * i))),

@@ -15,7 +15,12 @@ export interface Run {
 }
 
 /** Loads weights, runs `forward` in a scope, reads its outputs and the gradients by leaves and parameters. */
-export async function trained(entry: Entry, declarations: Declarations, state: StateDict, forward: () => Run): Promise<Map<string, ArrayLike<number>>> {
+export async function trained(
+  entry: Entry,
+  declarations: Declarations,
+  state: StateDict,
+  forward: () => Run,
+): Promise<Map<string, ArrayLike<number>>> {
   const { engine } = entry;
   const wantsParameters = entry.fixture.outputs.some((o) => o.name.startsWith("gw."));
   const { set, values } = await load(engine, declarations, state, wantsParameters);
@@ -25,8 +30,15 @@ export async function trained(entry: Entry, declarations: Declarations, state: S
       const names = Object.keys(leaves);
       const wanted = [...Object.values(leaves), ...(wantsParameters ? values : [])];
       const all = wanted.length > 0 ? engine.gradients(y, wanted, seed) : [];
-      const byLeaf = names.map((name, i) => [`g_${name}`, all[i] ?? zeros(engine, leaves[name]?.shape ?? [])]);
-      return { outputs, leaves: Object.fromEntries(byLeaf) as Record<string, Tensor>, gradients: all.slice(names.length) };
+      const byLeaf = names.map((name, i) => [
+        `g_${name}`,
+        all[i] ?? zeros(engine, leaves[name]?.shape ?? []),
+      ]);
+      return {
+        outputs,
+        leaves: Object.fromEntries(byLeaf) as Record<string, Tensor>,
+        gradients: all.slice(names.length),
+      };
     });
     const result = await entry.compute(() => ({ ...outputs, ...leaves }));
     const byName = wantsParameters ? await readGradients(set, gradients) : new Map<string, Float32Array>();
@@ -38,11 +50,13 @@ export async function trained(entry: Entry, declarations: Declarations, state: S
 }
 
 /** Inputs of an entry as tensors, those with a recorded gradient marked. */
-export function leavesOf(entry: Entry, names: readonly string[]): { inputs: Record<string, Tensor>; leaves: Record<string, Tensor> } {
+export function leavesOf(
+  entry: Entry,
+  names: readonly string[],
+): { inputs: Record<string, Tensor>; leaves: Record<string, Tensor> } {
   const inputs = Object.fromEntries(names.map((name) => [name, entry.tensor(name)]));
   const leaves = Object.fromEntries(
     Object.entries(inputs).filter(([name, t]) => entry.outputShape(`g_${name}`) && leaf(t)),
   );
   return { inputs, leaves };
 }
-

@@ -11,7 +11,8 @@ const ownState = (entry: Entry): Promise<StateDict> => entry.stateDict(() => tru
 /** The recorded cotangent; entries without one record no gradient either. */
 const seedOf = (entry: Entry, y: Tensor): Tensor => (entry.tensors.has("r") ? entry.tensor("r", y.shape) : y);
 
-const labelsOf = (entry: Entry): number[] | null => (entry.tensors.has("label") ? entry.numbers("label") : null);
+const labelsOf = (entry: Entry): number[] | null =>
+  entry.tensors.has("label") ? entry.numbers("label") : null;
 
 /** Holds the output of each block beyond the scopes of the network, where the entry records samples of them. */
 class Watch {
