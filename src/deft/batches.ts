@@ -17,18 +17,10 @@ export const streams = {
 /** Number of an independent stream for purpose and step (or epoch). */
 export const streamOf = (purpose: number, step: number): number => (step * 16 + purpose) >>> 0;
 
-/** Permutation of 0 … n−1 for an epoch (Fisher & Yates). */
+/** Order of an epoch's pictures: a permutation of 0 … n−1 by (seed, epoch), or the natural order. */
 export function epochOrder(n: number, seed: number, epoch: number, shuffle: boolean): Uint32Array {
-  const order = Uint32Array.from({ length: n }, (_, i) => i);
-  if (!shuffle) return order;
-  const random = new Philox(seed, streamOf(streams.order, epoch));
-  for (let i = n - 1; i > 0; i--) {
-    const j = Math.floor(random.uniform() * (i + 1));
-    const held = order[i] as number;
-    order[i] = order[j] as number;
-    order[j] = held;
-  }
-  return order;
+  if (!shuffle) return Uint32Array.from({ length: n }, (_, i) => i);
+  return new Philox(seed, streamOf(streams.order, epoch)).permutation(n);
 }
 
 export interface BatchOptions {
@@ -47,7 +39,7 @@ export class Batches {
   readonly #pictures: number;
   readonly stepsPerEpoch: number;
   #epoch = -1;
-  #order = new Uint32Array();
+  #order: Uint32Array = new Uint32Array();
 
   constructor(data: ImageDataset, options: BatchOptions) {
     this.#data = data;
@@ -62,7 +54,7 @@ export class Batches {
     const { batchSize, seed, shuffle, flip } = this.#options;
     const epoch = Math.floor(step / this.stepsPerEpoch);
     if (epoch !== this.#epoch) {
-      this.#order = new Uint32Array(epochOrder(this.#pictures, seed, epoch, shuffle));
+      this.#order = epochOrder(this.#pictures, seed, epoch, shuffle);
       this.#epoch = epoch;
     }
     const first = (step % this.stepsPerEpoch) * batchSize;

@@ -1,5 +1,6 @@
 // Networks and schedule from the configuration.
-import { defaultChannelMult, type EncoderUNetConfig, type UNetConfig } from "../nn/unet.ts";
+import type { EncoderUNetConfig, UNetConfig } from "../nn/unet.ts";
+import { defaultChannelMult } from "./config/presets.ts";
 import type { Config } from "./config/schema.ts";
 import { UserError } from "./errors.ts";
 import type { HTransformConfig } from "./htransform.ts";

@@ -49,22 +49,6 @@ export interface UNetConfig {
 /** Called with the name of each top-level block and its output: for tests that look for the first diverging layer. */
 export type Probe = (block: string, output: Tensor) => void;
 
-/** channel_mult by image side where none is named (spec section 2). */
-export function defaultChannelMult(side: number): number[] {
-  const known: Record<number, number[]> = {
-    512: [0.5, 1, 1, 2, 2, 4, 4],
-    256: [1, 1, 2, 2, 4, 4],
-    128: [1, 1, 2, 3, 4],
-    64: [1, 2, 3, 4],
-  };
-  const mult = known[side];
-  if (!mult)
-    throw new ShapeError(
-      `channel_mult: none is known for image side ${side} (64, 128, 256, 512 are); name one, as in channel_mult="1,2,2"`,
-    );
-  return mult;
-}
-
 interface Sequence {
   readonly name: string;
   readonly run: Block;

@@ -10,10 +10,11 @@ export const EMBEDDED_SIDE = 32;
 const embeddedNetwork: Preset = {
   "model.image_size": EMBEDDED_SIDE,
   "model.num_channels": 32,
-  "model.channel_mult": [1, 2, 4],
+  "model.channel_mult": [1, 2, 4, 4],
   "model.num_res_blocks": 1,
-  "model.attention_resolutions": [8],
+  "model.attention_resolutions": [8, 4],
   "model.num_head_channels": 32,
+  "model.resblock_updown": false,
   "model.learn_sigma": false,
 };
 
@@ -30,7 +31,12 @@ const adm256: Preset = {
 /** What each `model=` sets. */
 export const modelPresets: { readonly [model: string]: Preset } = {
   embedded: embeddedNetwork,
-  phantoms: { ...embeddedNetwork, "model.in_channels": 1 },
+  phantoms: {
+    ...embeddedNetwork,
+    "model.in_channels": 1,
+    "model.channel_mult": [1, 2, 2],
+    "model.attention_resolutions": [8],
+  },
   imagenet256_uncond: adm256,
   imagenet256_cond: { ...adm256, "model.class_cond": true },
   imagenet512_cond: { ...adm256, "model.image_size": 512, "model.class_cond": true },
@@ -55,6 +61,7 @@ export const htransformPresets: { readonly [name: string]: Preset } = {
     "htransform_model.num_channels": 32,
     "htransform_model.channel_mult": [1, 1],
     "htransform_model.attention_resolutions": [],
+    "htransform_model.resblock_updown": false,
   },
 };
 

@@ -1,0 +1,112 @@
+// Fine-tuning of the h-transform beside a frozen prior (spec section 4; Denker et al. 2024, algorithm 1).
+import { ParameterSet } from "../nn/parameter.ts";
+import { initialise } from "../nn/state.ts";
+import { randomNormal, type Engine, type Tensor } from "../tensor/index.ts";
+import { drawTimesteps, streamOf, streams, upload, type Batches } from "./batches.ts";
+import type { Config } from "./config/schema.ts";
+import { HTransform, type HTransformConfig } from "./htransform.ts";
+import { measure } from "./likelihood.ts";
+import { deftLoss } from "./loss.ts";
+import type { Operator } from "./operator.ts";
+import type { Prior } from "./prior.ts";
+import { deftPredict, type Predict } from "./sample.ts";
+import type { Schedule } from "./schedule.ts";
+import type { Task } from "./task.ts";
+import { learningRate, Trainer } from "./trainer.ts";
+
+export interface FineTuningOptions {
+  readonly engine: Engine;
+  readonly schedule: Schedule;
+  readonly prior: Prior;
+  readonly network: HTransformConfig;
+  readonly task: Task;
+  readonly config: Config;
+  readonly totalSteps: number;
+}
+
+export class FineTuning {
+  readonly hTransform: HTransform;
+  readonly trainer: Trainer;
+  readonly #o: FineTuningOptions;
+
+  constructor(o: FineTuningOptions) {
+    this.#o = o;
+    this.hTransform = new HTransform(o.network);
+    const set = new ParameterSet(o.engine, this.hTransform.declarations.list, { trainable: true });
+    initialise(set, o.config.exp.seed);
+    const { beta, update_after_step: updateAfterStep, update_every: updateEvery } = o.config.algo.ema;
+    this.trainer = new Trainer(set, { beta, updateAfterStep, updateEvery });
+  }
+
+  /** Learning rate of the next step. */
+  get lr(): number {
+    const { lr, lr_annealing: annealing } = this.#o.config.algo.finetune_args;
+    return learningRate(lr, this.trainer.steps, this.#o.totalSteps, annealing);
+  }
+
+  /** Records the next step; the loss is the caller's to read and dispose of. */
+  step(batch: Awaited<ReturnType<Batches["get"]>>): Tensor {
+    const { engine, schedule, prior, task, config } = this.#o;
+    const { seed } = config.exp;
+    const step = this.trainer.steps;
+    const { inChannels, imageSize } = prior.network.config;
+    return this.trainer.step(this.lr, () => {
+      const x = upload(engine, batch.values, batch.count, inChannels, imageSize);
+      const first = step * config.algo.finetune_args.batch_size;
+      const operator = task.operator(
+        engine,
+        Array.from({ length: batch.count }, (_, k) => first + k),
+      );
+      const z = randomNormal(engine, x.shape, { seed, stream: streamOf(streams.noise, step) });
+      const y = engine.noGrad(() => measureNoisy(engine, operator, x, task, seed, step));
+      const t = drawTimesteps(batch.count, schedule.numTimesteps, seed, step);
+      const options = task.condition;
+      return deftLoss({
+        schedule,
+        prior: prior.denoise,
+        hTransform: this.hTransform,
+        operator,
+        options,
+        x,
+        y,
+        z,
+        t,
+      }).loss;
+    });
+  }
+
+  /** DEFT's prediction for a measurement, with the averaged weights when asked. */
+  predict(operator: Operator, y: Tensor, useAverage: boolean): Predict {
+    const { schedule, prior, task } = this.#o;
+    const predict = deftPredict(schedule, prior.denoise, this.hTransform, operator, y, task.condition);
+    return useAverage ? (xt, t) => this.trainer.withAverage(() => predict(xt, t)) : predict;
+  }
+
+  /** The gate s(t) at `ts`. */
+  async gate(ts: readonly number[], useAverage: boolean): Promise<Float32Array> {
+    const { engine } = this.#o;
+    const s = engine.noGrad(() => {
+      const run = () => this.hTransform.gate(engine, ts);
+      return useAverage ? this.trainer.withAverage(run) : run();
+    });
+    const values = await s.read();
+    s.dispose();
+    return values;
+  }
+}
+
+/** y = A x + σ_y n with this step's (or evaluation's) noise. */
+export function measureNoisy(
+  engine: Engine,
+  operator: Operator,
+  x: Tensor,
+  task: Task,
+  seed: number,
+  step: number,
+): Tensor {
+  const { sigmaY } = task.condition;
+  const shape = [x.dim(0), ...operator.outShape];
+  const n =
+    sigmaY > 0 ? randomNormal(engine, shape, { seed, stream: streamOf(streams.measurement, step) }) : null;
+  return measure(operator, x, sigmaY, n);
+}
