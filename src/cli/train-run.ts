@@ -1,7 +1,232 @@
+// The run of `deft train`: prior, data, fine-tuning, validation on the way, evaluation, and what it leaves in its folder.
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { Batches, epochOrder } from "../deft/batches.ts";
+import { conditioningChannels } from "../deft/config/degradation.ts";
 import type { Config } from "../deft/config/schema.ts";
-import { UserError } from "../deft/errors.ts";
+import { subset, type ImageDataset } from "../deft/dataset.ts";
+import {
+  evaluationSteps,
+  restoreBatch,
+  summarise,
+  type EvaluationOptions,
+  type Restored,
+} from "../deft/evaluate.ts";
+import { FineTuning } from "../deft/finetune.ts";
+import { hTransformConfig, priorConfig, scheduleOf } from "../deft/networks.ts";
+import { Prior } from "../deft/prior.ts";
+import { timesteps } from "../deft/schedule.ts";
+import { generatedMasks, makeTask } from "../deft/task.ts";
+import { openMasks } from "../io/masks.ts";
+import { openWeights, weightSource } from "../io/weights.ts";
+import { loadWeights } from "../nn/state.ts";
+import type { Engine } from "../tensor/index.ts";
+import { openData } from "./data.ts";
+import { formatCount } from "./format.ts";
+import { openEngine, type OpenedEngine } from "./open-engine.ts";
+import { priorFile } from "./prior-file.ts";
+import { createProgress } from "./progress.ts";
+import { openRunFolder, type RunFolder } from "./run-folder.ts";
+import { exportTransform, saveGrid, savePictures, writeResults } from "./run-results.ts";
+import { resumeLoop, runLoop, statsFile, type LoopResult } from "./train-loop.ts";
 
-/** The training run of a resolved and checked configuration. */
+const SAMPLES = 4;
+
+/** The training run of a resolved and checked configuration. Throws UserError. */
 export async function runTraining(config: Config): Promise<void> {
-  await Promise.reject(new UserError(`train: the training loop for ${config.algo.deg} is being assembled`));
+  const started = performance.now();
+  const data = await openData(config);
+  const side = data.train.side;
+  const file = config.likelihood.forward_op.mask_filename;
+  const masks =
+    generatedMasks(config, side) ??
+    (file === null ? null : await openMasks(file, { side, key: config.likelihood.forward_op.mask_key }));
+  const task = makeTask(config, side, data.train.channels, masks);
+  const opened = await openEngine(config.adapter);
+  try {
+    const folder = await openRunFolder(config);
+    if (folder.resumed && existsSync(path.join(folder.path, "summary.json"))) {
+      console.log(`resume: ${folder.path} is finished; nothing to do`);
+      return;
+    }
+    const run = await prepare(opened.engine, folder.config, task, data.train);
+    describe(folder, config, run, data);
+    await resumeLoop(folder, run.fineTuning.trainer);
+    const trained = await fineTune(folder, run, data.validation);
+    if (!trained.finished) {
+      console.log(
+        `stopped at step ${run.fineTuning.trainer.steps}, saved; go on with: deft train --resume exp.name=${folder.name}`,
+      );
+      return;
+    }
+    await evaluate({ opened, folder, run, data: data.validation, trained, started });
+  } finally {
+    opened.close();
+  }
+}
+
+type Run = Awaited<ReturnType<typeof prepare>>;
+
+/** Loads the prior and builds what training needs. */
+async function prepare(
+  engine: Engine,
+  config: Config,
+  task: ReturnType<typeof makeTask>,
+  train: ImageDataset,
+) {
+  const schedule = scheduleOf(config.diffusion);
+  const file = priorFile(config.model.name, config.model.ckpt_path) ?? "";
+  const weights = await openWeights(file);
+  const prior = await Prior.load(engine, priorConfig(config.model), weightSource(weights), file).finally(() =>
+    weights.close(),
+  );
+  const {
+    batch_size: batchSize,
+    shuffle,
+    drop_last: dropLast,
+    epochs,
+    max_steps: maxSteps,
+  } = config.algo.finetune_args;
+  const batches = new Batches(train, { batchSize, seed: config.exp.seed, shuffle, dropLast, flip: false });
+  const totalSteps = maxSteps ?? epochs * batches.stepsPerEpoch;
+  const channels = conditioningChannels(config.algo.deg, train.channels, config.algo.use_x0hat);
+  const network = hTransformConfig(config.htransform_model, channels, train.channels);
+  const fineTuning = new FineTuning({ engine, schedule, prior, network, task, config, totalSteps });
+  const start = config.htransform_model.ckpt_path;
+  if (start !== null) {
+    const source = await openWeights(start);
+    await loadWeights(fineTuning.trainer.set, weightSource(source), "", start).finally(() => source.close());
+  }
+  return { engine, config, schedule, prior, task, batches, totalSteps, fineTuning };
+}
+
+function describe(
+  folder: RunFolder,
+  config: Config,
+  run: Run,
+  data: { train: ImageDataset; validation: ImageDataset },
+): void {
+  const [prior, h] = [run.prior.parameters.count, run.fineTuning.trainer.set.count];
+  const pictures = (d: ImageDataset) => d.length / (d.versions ?? 1);
+  const sigma = run.task.condition.sigmaY;
+  console.log(`run: ${folder.path}`);
+  console.log(
+    `task: ${config.algo.deg}, noise sigma_y ${sigma} on [-1, 1] (${sigma / 2} on [0, 1]); ${data.train.name}, ${pictures(data.train)} pictures to learn from, ${pictures(data.validation)} held out, side ${data.train.side}`,
+  );
+  console.log(
+    `networks: frozen prior ${formatCount(prior)} parameters, h-transform ${formatCount(h)} (${((100 * h) / prior).toFixed(1)} %), ${run.totalSteps} steps of ${config.algo.finetune_args.batch_size}`,
+  );
+}
+
+/** The evaluation's settings; `keepEvolution` only where strips are asked for. */
+function evaluationOptions(
+  run: Run,
+  numSteps: number,
+  extra: Pick<EvaluationOptions, "samples" | "keepEvolution" | "onStep">,
+): EvaluationOptions {
+  const { config, engine, schedule, prior, task, fineTuning } = run;
+  const { eta, use_ema: useAverage } = config.algo.val_args;
+  const ts = timesteps(config.exp.start_step, config.exp.end_step, numSteps);
+  return { engine, schedule, prior, task, fineTuning, useAverage, eta, ts, seed: config.exp.seed, ...extra };
+}
+
+async function fineTune(folder: RunFolder, run: Run, validation: ImageDataset): Promise<LoopResult> {
+  const { config, fineTuning, batches, totalSteps } = run;
+  const { finetune_args: o, val_args: val } = config.algo;
+  const validate = async (
+    step: number,
+    epoch: number,
+    pictures: number,
+    print: (line: string) => void,
+  ): Promise<void> => {
+    const options = evaluationOptions(run, val.num_steps, { samples: 1, keepEvolution: false });
+    const restored = await restoreBatch(options, validation, 0, Math.min(pictures, validation.length));
+    await saveGrid(path.join(folder.path, "validation", `${String(step).padStart(6, "0")}.png`), validation, [
+      restored,
+    ]);
+    const scores = summarise([restored]).get("deft");
+    const gate = await fineTuning.gate([0, 250, 500, 750, 999], val.use_ema);
+    print(
+      `validation after epoch ${epoch}: PSNR ${scores?.psnr.toFixed(2)} dB, SSIM ${scores?.ssim.toFixed(3)}, consistency ${scores?.consistency.toFixed(1)} dB; s(t) at t = 0, 250, 500, 750, 999: ${Array.from(gate, (v) => v.toFixed(3)).join(", ")}`,
+    );
+  };
+  return runLoop({
+    label: "train",
+    folder,
+    trainer: fineTuning.trainer,
+    batches,
+    totalSteps,
+    logFreq: o.log_freq,
+    saveEverySteps: o.save_every_steps ?? batches.stepsPerEpoch,
+    lr: () => fineTuning.lr,
+    step: (batch) => fineTuning.step(batch),
+    afterStep: async (step, progress) => {
+      if (step % batches.stepsPerEpoch !== 0) return;
+      const epoch = step / batches.stepsPerEpoch;
+      const print = (line: string) => progress.print(line);
+      if (o.save_model_every_n_epoch > 0 && epoch % o.save_model_every_n_epoch === 0)
+        await exportTransform(path.join(folder.checkpoints, `model-${epoch}.safetensors`), fineTuning, false);
+      if (step >= totalSteps) return;
+      if (val.sample_freq > 0 && epoch % val.sample_freq === 0)
+        await validate(step, epoch, val.batch_size, print);
+      if (val.psnr_sample_freq > 0 && epoch % val.psnr_sample_freq === 0)
+        await validate(step, epoch, val.psnr_batch_size, print);
+    },
+  });
+}
+
+interface Evaluation {
+  readonly opened: OpenedEngine;
+  readonly folder: RunFolder;
+  readonly run: Run;
+  readonly data: ImageDataset;
+  readonly trained: LoopResult;
+  readonly started: number;
+}
+
+/** Restores held-out pictures, writes pictures, report and summary. */
+async function evaluate({ opened, folder, run, data, trained, started }: Evaluation): Promise<void> {
+  const { config, prior } = run;
+  const { exp, loader } = config;
+  const size = Math.min(loader.batch_size, data.length);
+  const all = loader.drop_last ? Math.max(1, Math.floor(data.length / size)) : Math.ceil(data.length / size);
+  const count = exp.smoke_test > 0 ? Math.min(exp.smoke_test, all) : all;
+  const order = subset(data, [...epochOrder(data.length, exp.seed, 0, loader.shuffle)]);
+  const sampling = performance.now();
+  const progress = createProgress("restore");
+  let done = 0;
+  const options = evaluationOptions(run, exp.num_steps, {
+    samples: SAMPLES,
+    keepEvolution: true,
+    onStep: () => progress.update({ step: ++done, total: count * evaluationSteps(options) }),
+  });
+  progress.update({ step: 0, total: count * evaluationSteps(options) });
+  const batches: Restored[] = [];
+  const calls = () => prior.calls + run.fineTuning.hTransform.calls;
+  const before = calls();
+  for (let b = 0; b < count; b++) {
+    const first = b * size;
+    const restored = await restoreBatch(options, order, first, Math.min(size, order.length - first));
+    await savePictures(folder.path, order, restored, first, exp);
+    // Only the first batch is shown; the others keep their scores.
+    batches.push(
+      b === 0 ? restored : { ...restored, evolution: [], methods: new Map(), original: new Float32Array() },
+    );
+  }
+  progress.done();
+  const seconds = {
+    train: trained.seconds,
+    sample: (performance.now() - sampling) / 1000,
+    total: (performance.now() - started) / 1000,
+  };
+  await writeResults({
+    folder,
+    gpu: opened.gpu,
+    run: { ...run, data: order },
+    batches,
+    seconds,
+    imagesPerSecond: trained.imagesPerSecond,
+    networkCalls: calls() - before,
+    statsFile: statsFile(folder),
+  });
 }

@@ -26,6 +26,8 @@ export interface HTransformConfig extends UNetConfig {
 export class HTransform {
   readonly config: HTransformConfig;
   readonly declarations = new Declarations();
+  /** Network calls so far, a batch counting one. */
+  calls = 0;
   readonly #net: UNet;
   readonly #gate: Layer;
 
@@ -53,6 +55,7 @@ export class HTransform {
   /** h = NN(inputs, t) − s(t)·g, g the last outChannels channels of the inputs [N, inChannels, H, W]. */
   forward(inputs: Tensor, t: ArrayLike<number>): Tensor {
     const { inChannels, outChannels, useResidual, epsilonBased } = this.config;
+    this.calls++;
     if (!useResidual) return this.#net.forward(inputs, t);
     return inputs.engine.scope(() => {
       const [n, , h, w] = [inputs.dim(0), inputs.dim(1), inputs.dim(2), inputs.dim(3)];
