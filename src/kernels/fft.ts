@@ -5,9 +5,9 @@ import { defineKernel, type HasBuffer } from "./kernel.ts";
 import type { Values } from "./shader.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
-const pass = defineKernel(wgsl.fft, "fft_pass", {
-  grid: ({ total }: { total: number }, values: Values) => gridOf(total, values),
-});
+const grid = ({ count }: { count: number }, values: Values) => gridOf(count, values);
+const direct = defineKernel(wgsl.fft, "direct", { grid });
+const butterfly = defineKernel(wgsl.fft, "butterfly", { grid });
 
 /** Factors of n: fours, then primes in order; a large prime costs its own size an element. [1] for n = 1. */
 export function radices(n: number): number[] {
@@ -77,16 +77,21 @@ export function fftAxis<B extends HasBuffer>(
   list.forEach((r, k) => {
     const [isFirst, isLast] = [k === 0, k === list.length - 1];
     out = next();
-    pass(
+    const shares = r === 2 || r === 4;
+    const count = shares ? total / r : total;
+    (shares ? butterfly : direct)(
       device,
       { re: source.re, im: source.im, w: roots(device, n), out },
       {
-        ...{ total, n, inner: inner / unit, m, r, half: source.half / unit, sign },
+        ...{ count, total, n, inner: inner / unit, m, r, half: source.half / unit, sign },
         in_shift: isFirst ? middle : 0,
         out_shift: isLast ? middle : 0,
         factor: isLast ? factor : 1,
       },
-      { ...runs(device, total), REAL: Number(source.im === null), T: unit === 4 ? "vec4f" : "f32" },
+      {
+        ...runs(device, count),
+        ...{ R: shares ? r : 4, REAL: Number(source.im === null), T: unit === 4 ? "vec4f" : "f32" },
+      },
     );
     source = { re: out, im: out, half: batch * n * inner };
     m *= r;
