@@ -1,6 +1,7 @@
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import sharp from "sharp";
 import { UserError } from "../deft/errors.ts";
+import { writeAside } from "./write-aside.ts";
 import { decodeBmp, isBmp } from "./bmp.ts";
 import { centreSquare, type Pixels } from "./resample.ts";
 
@@ -44,7 +45,12 @@ export async function readPicture(
 
 /** The centre square of a picture file as RGBA bytes, side x side, alpha not multiplied in. Throws PictureError. */
 export async function readRgba(file: string, side: number): Promise<Uint8Array> {
-  const image = centreSquare(await decode(file), side);
+  return squareRgba(await decode(file), side);
+}
+
+/** The centre square of decoded pixels as RGBA bytes, side x side, alpha not multiplied in. */
+export function squareRgba(pixels: Pixels, side: number): Uint8Array {
+  const image = centreSquare(pixels, side);
   const out = new Uint8Array(side * side * 4);
   for (let p = 0; p < side * side; p++) {
     const alpha = image.channels === 4 ? image.data[4 * p + 3]! : 255;
@@ -78,8 +84,16 @@ export function toUnitRange(bytes: Uint8Array): Float32Array {
  * so that resampling mixes rightly. Throws PictureError.
  */
 export async function decode(file: string): Promise<Pixels> {
+  return decodeBytes(() => readFile(file), file);
+}
+
+/** As decode, of an encoded picture that `load` gives; `name` says which in the error. */
+export async function decodeBytes(
+  load: () => Uint8Array | Promise<Uint8Array>,
+  name: string,
+): Promise<Pixels> {
   try {
-    const bytes = await readFile(file);
+    const bytes = await load();
     if (isBmp(bytes)) return { channels: 3, ...decodeBmp(bytes) };
     const { data, info } = await sharp(bytes, { failOn: "error" })
       .autoOrient()
@@ -92,7 +106,7 @@ export async function decode(file: string): Promise<Pixels> {
     throw new Error(`${channels} channels`);
   } catch (error) {
     const reason = String(error instanceof Error ? error.message : error).split("\n")[0];
-    throw new PictureError(`${file}: not a picture that can be read; got ${reason}`, { cause: error });
+    throw new PictureError(`${name}: not a picture that can be read; got ${reason}`, { cause: error });
   }
 }
 
@@ -121,7 +135,8 @@ export async function encodePng({ data, channels, height, width }: Picture): Pro
 }
 
 export async function writePng(file: string, picture: Picture): Promise<void> {
-  await writeFile(file, await encodePng(picture));
+  const png = await encodePng(picture);
+  await writeAside(file, (handle) => handle.writeFile(png));
 }
 
 /**
