@@ -1,10 +1,15 @@
 // The pictures of a run: which data set, and which of its pictures train, validate and are evaluated.
+import { existsSync } from "node:fs";
+import path from "node:path";
 import type { Config } from "../deft/config/schema.ts";
 import { splitFinetuning, subset, type ImageDataset } from "../deft/dataset.ts";
 import { UserError } from "../deft/errors.ts";
 import { phantoms } from "../deft/phantoms.ts";
 import { openEmoji } from "../io/emoji.ts";
 import { openImageFolder } from "../io/image-folder.ts";
+import { openLmdbPictures } from "../io/lmdb-pictures.ts";
+import { listLodopab, openLodopab } from "../io/lodopab.ts";
+import { openNpyFolder } from "../io/npy-folder.ts";
 
 export interface RunData {
   readonly train: ImageDataset;
@@ -52,7 +57,48 @@ async function open(
   if (root === null)
     throw new UserError(`dataset.root: dataset=${name} needs a folder; pass dataset.root=FOLDER`);
   const warn = (message: string) => console.error(`deft: ${message}`);
-  const pictures = await openImageFolder(root, { side, channels: channels === 1 ? 1 : 3, subsetTxt, warn });
+  const special = specialReader(name, root);
+  if (special && subsetTxt !== null)
+    throw new UserError(
+      `dataset.subset_txt: only for folders of pictures; got dataset=${name}; leave it out`,
+    );
+  if (special && special !== "lmdb" && channels !== 1)
+    throw new UserError(
+      `dataset.channels: the pictures of dataset=${name} have 1; got ${channels}; pass a prior of one channel, such as model=phantoms`,
+    );
+  if (special === "lodopab") return openLodopabSplits(root, side, warn);
+  const wanted = { side, channels: channels === 1 ? 1 : 3, warn } as const;
+  const pictures = await (special === "npy"
+    ? openNpyFolder(root, wanted)
+    : special === "lmdb"
+      ? openLmdbPictures(root, wanted)
+      : openImageFolder(root, { ...wanted, subsetTxt }));
+  return split(pictures);
+}
+
+/** The reader of a data set that is no folder of pictures. */
+function specialReader(name: string, root: string): "lmdb" | "npy" | "lodopab" | undefined {
+  if (name === "aapm") return "npy";
+  if (name === "lodopab") return "lodopab";
+  if (name === "ffhq" && (root.endsWith(".mdb") || existsSync(path.join(root, "data.mdb")))) return "lmdb";
+  return undefined;
+}
+
+function split(pictures: ImageDataset): RunData {
   const { train, validation } = splitFinetuning(pictures.length, "folder");
   return { train: subset(pictures, train), validation: subset(pictures, validation) };
+}
+
+/** LoDoPaB's own splits; where only one is there, it is split as a folder is. */
+async function openLodopabSplits(
+  root: string,
+  side: number,
+  warn: (message: string) => void,
+): Promise<RunData> {
+  const found = await listLodopab(root);
+  const held = found.validation.length > 0 ? found.validation : found.test;
+  const open = (files: readonly string[]) => openLodopab(root, files, { side, warn });
+  if (found.train.length === 0 || held.length === 0)
+    return split(await open(found.train.length > 0 ? found.train : held));
+  return { train: await open(found.train), validation: await open(held) };
 }

@@ -84,7 +84,7 @@ export async function openImageFolder(root: string, options: ImageFolderOptions)
 }
 
 /** The index itself, then those of its class modulo SPLIT_PERIOD in order, wrapping round. */
-function* standIns(index: number, length: number): Generator<number> {
+export function* standIns(index: number, length: number): Generator<number> {
   for (let i = index; i < length; i += SPLIT_PERIOD) yield i;
   for (let i = index % SPLIT_PERIOD; i < index; i += SPLIT_PERIOD) yield i;
 }
