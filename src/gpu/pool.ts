@@ -1,11 +1,15 @@
 // Buffers by size class. A freed buffer is handed out again at once: recorded commands run in order, so the next user's
-// writes come after the last user's reads. Buffers are only destroyed behind a fence (trim), never while a command may use them.
+// writes come after the last user's reads. Of several free buffers the oldest is taken, so that a loop that starts each round
+// with the same buffers free gets the same ones again, and bind groups made for them are found in the cache. Buffers are only
+// destroyed behind a fence (trim), never while a command may use them.
 import { DeviceError } from "./errors.ts";
 
 export interface PoolBuffer {
   readonly buffer: GPUBuffer;
   /** Bytes of the size class, at least what was asked for. */
   readonly size: number;
+  /** Number in order of creation. */
+  readonly serial: number;
 }
 
 export interface MemoryStats {
@@ -26,7 +30,9 @@ export function sizeClass(bytes: number): number {
 
 export class Pool {
   readonly #device: GPUDevice;
-  readonly #free = new Map<number, GPUBuffer[]>();
+  /** Free buffers by size class, the oldest last. */
+  readonly #free = new Map<number, PoolBuffer[]>();
+  #created = 0;
   readonly #cap: number;
   readonly stats: MemoryStats = { live: 0, pooled: 0, peak: 0 };
 
@@ -46,20 +52,24 @@ export class Pool {
       throw new DeviceError(
         `${label}: needs ${bytes} bytes in one buffer; this adapter binds ${limit} at most; use a smaller batch or image side`,
       );
-    const list = this.#free.get(size);
-    const reused = list?.pop();
-    if (reused) this.stats.pooled -= size;
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    const buffer = reused ?? this.#device.createBuffer({ size, usage, label });
     this.stats.live += size;
     this.stats.peak = Math.max(this.stats.peak, this.stats.live);
-    return { buffer, size };
+    const reused = this.#free.get(size)?.pop();
+    if (reused) {
+      this.stats.pooled -= size;
+      return reused;
+    }
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    return { buffer: this.#device.createBuffer({ size, usage, label }), size, serial: this.#created++ };
   }
 
-  release({ buffer, size }: PoolBuffer): void {
-    const list = this.#free.get(size);
-    if (list) list.push(buffer);
-    else this.#free.set(size, [buffer]);
+  release(freed: PoolBuffer): void {
+    const { size, serial } = freed;
+    let list = this.#free.get(size);
+    if (!list) this.#free.set(size, (list = []));
+    let at = list.length;
+    while (at > 0 && (list[at - 1] as PoolBuffer).serial < serial) at--;
+    list.splice(at, 0, freed);
     this.stats.live -= size;
     this.stats.pooled += size;
   }
@@ -73,7 +83,7 @@ export class Pool {
     for (const size of [...this.#free.keys()].sort((a, b) => b - a)) {
       const list = this.#free.get(size) ?? [];
       while (this.stats.pooled > cap && list.length > 0) {
-        list.pop()?.destroy();
+        list.shift()?.buffer.destroy();
         this.stats.pooled -= size;
       }
     }
