@@ -10,8 +10,9 @@ export interface ScheduleOptions {
   readonly numTimesteps: number;
 }
 
+/** n values from a to b, both met exactly, as NumPy spaces them. */
 const linspace = (a: number, b: number, n: number): number[] =>
-  Array.from({ length: n }, (_, i) => (n === 1 ? a : a + i * ((b - a) / (n - 1))));
+  Array.from({ length: n }, (_, i) => (i > 0 && i === n - 1 ? b : a + i * ((b - a) / (n - 1 || 1))));
 
 /** β_0 … β_{T−1} in float64. cosine: Nichol & Dhariwal 2021, eq. 17, capped at 0.999; the others: Ho et al. 2020's code. */
 export function betas({ betaSchedule, betaStart, betaEnd, numTimesteps: n }: ScheduleOptions): number[] {

@@ -43,7 +43,7 @@ class Networks {
     const isPrior = ({ kind }: Fixture, role: string | undefined) =>
       role === undefined ? kind !== "encoder_unet" : role === "prior";
     const { state, config } = await this.#state(isPrior, false);
-    const net = unetOf(config);
+    const net = unetOf(config, state);
     this.#sets.push((await load(this.#entry.engine, net.declarations, state, false)).set);
     const labels = net.config.numClasses === null ? null : this.#entry.numbers("label");
     return (xt, t) => net.forward(xt, t, labels);
@@ -51,7 +51,7 @@ class Networks {
 
   async classifier(): Promise<EncoderUNet> {
     const { state, config } = await this.#state(({ kind }) => kind === "encoder_unet", false);
-    const net = encoderOf(config);
+    const net = encoderOf(config, state);
     this.#sets.push((await load(this.#entry.engine, net.declarations, state, false)).set);
     return net;
   }

@@ -1,55 +1,62 @@
-// Products of two tensors by an equation such as "bct,bcs->bts", from permute, reshape and matmul.
+// Sums of products by an equation such as "bct,bcs->bts", from permute, reshape and matmul.
 import { matmul, permute, reshape, sum, type Tensor } from "../../../src/tensor/index.ts";
 import { Unsupported } from "./entry.ts";
-
-/** Einstein's summation of two operands; each letter at most once an operand. */
-export function einsum(equation: string, operands: readonly Tensor[]): Tensor {
-  const [left = "", right = ""] = equation.replace(/\s/g, "").split("->");
-  const [first, second, ...more] = left.split(",");
-  const [x, y] = operands;
-  if (!first || !second || !x || !y || more.length > 0 || /[^a-zA-Z,]/.test(left))
-    throw new Unsupported(`einsum ${equation}: other than two operands of plain letters`);
-  const [a, b] = [reduced(x, [...first], second + right), reduced(y, [...second], first + right)];
-  const sizes = new Map([
-    ...a.letters.map((l, i) => [l, a.t.dim(i)] as const),
-    ...b.letters.map((l, i) => [l, b.t.dim(i)] as const),
-  ]);
-  const batch = [...right].filter((l) => a.letters.includes(l) && b.letters.includes(l));
-  const inner = a.letters.filter((l) => b.letters.includes(l) && !right.includes(l));
-  const rows = a.letters.filter((l) => !b.letters.includes(l));
-  const columns = b.letters.filter((l) => !a.letters.includes(l));
-  const size = (letters: readonly string[]): number => letters.reduce((n, l) => n * (sizes.get(l) ?? 1), 1);
-  const arranged = ({ t, letters }: Named, order: readonly string[], shape: readonly number[]): Tensor =>
-    reshape(
-      permute(
-        t,
-        order.map((l) => letters.indexOf(l)),
-      ),
-      shape,
-    );
-  const product = matmul(
-    arranged(a, [...batch, ...rows, ...inner], [size(batch), size(rows), size(inner)]),
-    arranged(b, [...batch, ...inner, ...columns], [size(batch), size(inner), size(columns)]),
-  );
-  const letters = [...batch, ...rows, ...columns];
-  const full = reshape(
-    product,
-    letters.map((l) => sizes.get(l) ?? 1),
-  );
-  return permute(
-    full,
-    [...right].map((l) => letters.indexOf(l)),
-  );
-}
 
 interface Named {
   readonly t: Tensor;
   readonly letters: readonly string[];
 }
 
-/** Sums over the letters that occur nowhere else. */
-function reduced(t: Tensor, letters: readonly string[], elsewhere: string): Named {
-  const alone = letters.flatMap((l, i) => (elsewhere.includes(l) ? [] : [i]));
-  if (alone.length === 0) return { t, letters };
-  return { t: sum(t, { axes: alone }), letters: letters.filter((l) => elsewhere.includes(l)) };
+/** Einstein's summation, from left to right in pairs; a letter stands at most once in an operand. */
+export function einsum(equation: string, operands: readonly Tensor[]): Tensor {
+  const [left = "", given] = equation.replace(/\s/g, "").split("->");
+  const terms = left.split(",").map((term) => [...term]);
+  const isPlain = terms.every(
+    (term) => new Set(term).size === term.length && /^[a-zA-Z]*$/.test(term.join("")),
+  );
+  if (!isPlain || terms.length !== operands.length)
+    throw new Unsupported(`einsum ${equation} of ${operands.length} operands`);
+  const right = given === undefined ? once(terms.flat()) : [...given];
+  const named = terms.map((letters, i) => ({ t: operands[i] as Tensor, letters }));
+  const wanted = (after: number): Set<string> => new Set([...right, ...terms.slice(after).flat()]);
+  let result = onlyThose(named[0] as Named, wanted(1));
+  named.slice(1).forEach((next, i) => (result = product(result, next, wanted(i + 2))));
+  return permute(
+    result.t,
+    right.map((l) => result.letters.indexOf(l)),
+  );
+}
+
+/** Letters that stand once, in alphabetical order: the result of an equation without an arrow. */
+const once = (letters: readonly string[]): string[] =>
+  letters.filter((l) => letters.indexOf(l) === letters.lastIndexOf(l)).sort();
+
+/** Sums over the letters that are wanted nowhere. */
+function onlyThose({ t, letters }: Named, wanted: ReadonlySet<string>): Named {
+  const gone = letters.flatMap((l, i) => (wanted.has(l) ? [] : [i]));
+  if (gone.length === 0) return { t, letters };
+  return { t: sum(t, { axes: gone }), letters: letters.filter((l) => wanted.has(l)) };
+}
+
+/** The product of two, summed over the letters that are not wanted: one batched matmul. */
+function product(x: Named, y: Named, wanted: ReadonlySet<string>): Named {
+  const a = onlyThose(x, new Set([...wanted, ...y.letters]));
+  const b = onlyThose(y, new Set([...wanted, ...a.letters]));
+  const shared = a.letters.filter((l) => b.letters.includes(l));
+  const batch = shared.filter((l) => wanted.has(l));
+  const inner = shared.filter((l) => !wanted.has(l));
+  const rows = a.letters.filter((l) => !shared.includes(l));
+  const columns = b.letters.filter((l) => !shared.includes(l));
+  const sizes = new Map([a, b].flatMap(({ t, letters }) => letters.map((l, i) => [l, t.dim(i)] as const)));
+  const sizesOf = (letters: readonly string[]): number[] => letters.map((l) => sizes.get(l) ?? 1);
+  const arranged = ({ t, letters }: Named, order: readonly (readonly string[])[]): Tensor => {
+    const axes = order.flat().map((l) => letters.indexOf(l));
+    return reshape(
+      permute(t, axes),
+      order.map((part) => sizesOf(part).reduce((n, v) => n * v, 1)),
+    );
+  };
+  const letters = [...batch, ...rows, ...columns];
+  const t = matmul(arranged(a, [batch, rows, inner]), arranged(b, [batch, inner, columns]));
+  return { t: reshape(t, sizesOf(letters)), letters };
 }

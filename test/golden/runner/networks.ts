@@ -18,8 +18,11 @@ import {
   type StateDict,
 } from "./entry.ts";
 
-/** A network's config in either style: script (num_channels, attention at image sides) or constructor (model_channels, factors). */
-export function unetConfig(config: Config): UNetConfig {
+/**
+ * A network's config in either style: script (num_channels, attention at image sides) or constructor (model_channels,
+ * factors). Where it may leave open how many input channels or classes there are, the weights say so.
+ */
+export function unetConfig(config: Config, state: StateDict): UNetConfig {
   const imageSize = num(config, "image_size");
   const isScript = "num_channels" in config;
   const attention = list(config, "attention_resolutions", []);
@@ -27,7 +30,7 @@ export function unetConfig(config: Config): UNetConfig {
   if (!flag(config, "conv_resample", true)) throw new Unsupported("conv_resample false");
   return {
     imageSize,
-    inChannels: num(config, "in_channels", 3),
+    inChannels: state.get("input_blocks.0.0.weight")?.shape[1] ?? num(config, "in_channels", 3),
     outChannels: num(config, "out_channels", 3),
     learnSigma: flag(config, "learn_sigma"),
     modelChannels: num(config, isScript ? "num_channels" : "model_channels"),
@@ -40,31 +43,23 @@ export function unetConfig(config: Config): UNetConfig {
     useScaleShiftNorm: flag(config, "use_scale_shift_norm"),
     resblockUpdown: flag(config, "resblock_updown"),
     useNewAttentionOrder: flag(config, "use_new_attention_order"),
-    numClasses: classesOf(config),
+    numClasses: state.get("label_emb.weight")?.shape[0] ?? null,
   };
 }
 
-function classesOf(config: Config): number | null {
-  if (flag(config, "class_cond")) return num(config, "num_classes", 1000);
-  return typeof config["num_classes"] === "number" ? num(config, "num_classes") : null;
-}
-
-/** The h-transform of a config; its input channels are those of the weights. */
 export function hTransformConfig(config: Config, state: StateDict): HTransformConfig {
-  const first = state.get("input_blocks.0.0.weight")?.shape[1];
   return {
-    ...unetConfig(config),
-    inChannels: first ?? num(config, "in_channels"),
+    ...unetConfig(config, state),
     useResidual: flag(config, "use_residual", true),
     epsilonBased: flag(config, "epsilon_based", true),
     initScalingBias: num(config, "init_scaling_bias", 0.001),
   };
 }
 
-export function encoderOf(config: Config): EncoderUNet {
+export function encoderOf(config: Config, state: StateDict): EncoderUNet {
   const pool = text(config, "pool", "adaptive");
   if (pool !== "attention" && pool !== "adaptive") throw new Unsupported(`pool ${pool}`);
-  return new EncoderUNet({ ...unetConfig(config), pool });
+  return new EncoderUNet({ ...unetConfig(config, state), pool });
 }
 
 export interface Loaded {
@@ -150,6 +145,6 @@ export async function readGradients(
 export const isHTransform = (state: StateDict): boolean =>
   [...state.keys()].some((name) => name.startsWith("log_likelihood_scaling."));
 
-export const unetOf = (config: Config): UNet => new UNet(unetConfig(config));
+export const unetOf = (config: Config, state: StateDict): UNet => new UNet(unetConfig(config, state));
 export const hTransformOf = (config: Config, state: StateDict): HTransform =>
   new HTransform(hTransformConfig(config, state));

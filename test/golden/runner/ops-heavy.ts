@@ -70,9 +70,16 @@ function transposed({ input, optional, config }: OpInputs): Tensor {
   return convTranspose2d(input("x"), input("w"), optional("b"), options);
 }
 
-/** torch.matmul: batch axes broadcast, by repeating where the op does not. */
-function product({ input }: OpInputs): Tensor {
-  const [a, b] = [input("a"), input("b")];
+/** torch.matmul: vectors as one row or column, batch axes broadcast, by repeating where the op does not. */
+function product(a: Tensor, b: Tensor): Tensor {
+  if (a.shape.length === 1) {
+    const y = product(reshape(a, [1, a.size]), b);
+    return reshape(y, [...y.shape.slice(0, -2), y.dim(-1)]);
+  }
+  if (b.shape.length === 1) {
+    const y = product(a, reshape(b, [b.size, 1]));
+    return reshape(y, y.shape.slice(0, -1));
+  }
   const [p, q] = [a.shape.slice(0, -2), b.shape.slice(0, -2)];
   if (p.length === 0 || q.length === 0 || p.join() === q.join()) return matmul(a, b);
   const rank = Math.max(p.length, q.length);
@@ -129,7 +136,7 @@ export const heavyOps: Record<string, Handler> = {
   conv1d: line,
   conv_transpose2d: op(transposed),
   linear: op(({ input, optional }) => linear(input("x"), input("w"), optional("b"))),
-  matmul: op(product),
+  matmul: op(({ input }) => product(input("a"), input("b"))),
   einsum: contraction,
   group_norm: normed,
   softmax: op(({ input, config }) => softmax(input("x"), num(config, "dim", -1))),

@@ -26,7 +26,7 @@ import {
   upsampleNearest,
   type Tensor,
 } from "../../../src/tensor/index.ts";
-import { i32, list, num, text, Unsupported, zeros, type Entry, type Handler } from "./entry.ts";
+import { flag, i32, list, num, text, Unsupported, zeros, type Entry, type Handler } from "./entry.ts";
 import { op } from "./op-entry.ts";
 import { scheduleOf } from "./schedules.ts";
 
@@ -133,7 +133,9 @@ export const movementOps: Record<string, Handler> = {
     const [left = 0, right = 0, top = 0, bottom = 0] = list(config, "pad");
     return reflectionPad2d(input("x"), [left, right, top, bottom]);
   }),
-  grid_sample_bilinear: op(({ input }) => gridSample(input("x"), input("grid"), { alignCorners: true })),
+  grid_sample_bilinear: op(({ input, config }) =>
+    gridSample(input("x"), input("grid"), { alignCorners: flag(config, "align_corners", true) }),
+  ),
   timestep_embedding: timeEmbedding,
   cat,
   split_chunk: chunked,

@@ -38,10 +38,11 @@ class Watch {
 }
 
 const unet: Handler = async (entry) => {
-  const net = unetOf(entry.config);
+  const state = await ownState(entry);
+  const net = unetOf(entry.config, state);
   const watch = new Watch(entry);
   const { outChannels } = net.config;
-  const result = await trained(entry, net.declarations, await ownState(entry), () => {
+  const result = await trained(entry, net.declarations, state, () => {
     const { inputs, leaves } = leavesOf(entry, ["x"]);
     const x = inputs["x"] as Tensor;
     const labels = labelsOf(entry);
@@ -58,15 +59,16 @@ const unet: Handler = async (entry) => {
 
 /** Logits, and log p of the labels with its gradient. */
 const encoder: Handler = async (entry) => {
-  const net = encoderOf(entry.config);
+  const all = await ownState(entry);
+  const net = encoderOf(entry.config, all);
   const watch = new Watch(entry);
-  const state = onlyDeclared(net.declarations, await ownState(entry));
+  const state = onlyDeclared(net.declarations, all);
   const result = await trained(entry, net.declarations, state, () => {
     const { inputs, leaves } = leavesOf(entry, ["x"]);
     const logits = net.forward(inputs["x"] as Tensor, entry.numbers("t"), watch.probe);
     const labels = labelsOf(entry);
     const outputs: Record<string, Tensor> = { logits };
-    if (!labels) return { leaves, y: logits, seed: logits, outputs };
+    if (!labels) return { leaves, y: logits, seed: seedOf(entry, logits), outputs };
     const [n, classes] = [logits.dim(0), logits.dim(1)];
     const oneHot = new Float32Array(n * classes);
     labels.forEach((label, i) => (oneHot[i * classes + label] = 1));
