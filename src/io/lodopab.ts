@@ -1,12 +1,13 @@
 import { readdir } from "node:fs/promises";
 import path from "node:path";
+import type * as Library from "h5wasm/node";
 import type { ImageDataset } from "../deft/dataset.ts";
 import { UserError } from "../deft/errors.ts";
 import { ctSlice } from "./ct-slice.ts";
 import { PictureError } from "./images.ts";
 import { skippingDamaged } from "./skip-damaged.ts";
 
-type Hdf5 = typeof import("h5wasm/node");
+type Hdf5 = typeof Library;
 export type LodopabSplit = "train" | "validation" | "test";
 
 const MAX_SIDE = 4096;
