@@ -1,6 +1,5 @@
 // Group norm with default limits: sums by trees in workgroup memory (2 KiB).
 const WG = 256u;
-const LANES = 256u; //!param
 //!include lib/group-norm.wgsl
 
 var<workgroup> shared_sums: array<vec2f, WG>;
@@ -18,5 +17,6 @@ fn tree(v: vec2f, lane: u32, width: u32) -> vec2f {
   return total;
 }
 
+fn channel_lanes() -> u32 { return p.lanes; }
 fn group_sum(v: vec2f, lane: u32) -> vec2f { return tree(v, lane, WG); }
-fn team_sum(v: vec2f, lane: u32) -> vec2f { return tree(v, lane, LANES); }
+fn team_sum(v: vec2f, lane: u32) -> vec2f { return tree(v, lane, p.lanes); }

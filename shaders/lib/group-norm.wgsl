@@ -2,9 +2,9 @@
 //   forward:  h = (x - mean)*rstd, u = a*h + b, out = SILU ? u*sigmoid(u) : u;   stats[group] = (mean, rstd)
 //   backward: du = dy*d(out)/du, out = rstd*(a*du - s1 - h*s2), s1, s2 = means over the group of a*du and a*du*h;
 //             sums[n, c] = (sum of du*h, sum of du), from which the parameters' gradients follow
-// A workgroup a group (n, g), WG lanes; LANES of them share a channel, WG / LANES channels at a time. A cell is T: four
-// values where a channel's size is a multiple of 4, else one. The including file defines group_sum (over the workgroup)
-// and team_sum (over a channel's lanes, on every lane), called by all lanes.
+// A workgroup a group (n, g), WG lanes; `lanes` of them share a channel, WG / lanes channels at a time. A cell is T: four
+// values where a channel's size is a multiple of 4, else one. The including file defines channel_lanes, group_sum (over the
+// workgroup) and team_sum (over a channel's lanes, on every lane); all lanes call the sums.
 // Moments are taken about K, the mean of an eighth of the group (cells 0..WG of every 8*WG): then
 // (K - mean)^2 <= 7*variance whatever the values, so that E[(x-K)^2] - (mean-K)^2 loses three bits at most.
 // Moves 8 bytes an element forward (x is read 2.1 times, from cache), 12 backward.
@@ -12,7 +12,7 @@ const SILU = 1u; //!param
 const SCALED = 1u; //!param
 const V = 4u; //!param
 alias T = vec4f; //!param
-struct Params { groups: u32, channels: u32, cells: u32, count: u32, eps: f32 }
+struct Params { groups: u32, channels: u32, cells: u32, count: u32, lanes: u32, eps: f32 }
 @group(0) @binding(0) var<storage, read> x: array<T>;
 @group(0) @binding(1) var<storage, read> gamma: array<f32>;
 @group(0) @binding(2) var<storage, read> beta: array<f32>;
@@ -51,6 +51,7 @@ fn forward(
 ) {
   let group = w.y * wgs.x + w.x;
   if (group >= p.count) { return; }
+  let lanes = channel_lanes();
   let per_group = p.channels / p.groups;
   let cells = per_group * p.cells;
   let at = group * cells;
@@ -80,24 +81,24 @@ fn forward(
   if (lane == 0u) { moments[group] = vec2f(mean, rstd); }
   let n = group / p.groups;
   let c0 = group % p.groups * per_group;
-  for (var c = lane / LANES; c < per_group; c += WG / LANES) {
+  for (var c = lane / lanes; c < per_group; c += WG / lanes) {
     let f = factors(n, c0 + c);
     let scale = f.x * rstd;
     let end = at + (c + 1u) * p.cells;
-    var e = at + c * p.cells + lane % LANES;
-    for (; e + 3u * LANES < end; e += 4u * LANES) {
+    var e = at + c * p.cells + lane % lanes;
+    for (; e + 3u * lanes < end; e += 4u * lanes) {
       //!repeat j 0..4
-      let u_j = (x[e + j * LANES] - mean) * scale + f.y;
+      let u_j = (x[e + j * lanes] - mean) * scale + f.y;
       //!end
       //!repeat j 0..4
       //!if SILU
-      out[e + j * LANES] = u_j * sigmoid(u_j);
+      out[e + j * lanes] = u_j * sigmoid(u_j);
       //!else
-      out[e + j * LANES] = u_j;
+      out[e + j * lanes] = u_j;
       //!end
       //!end
     }
-    for (; e < end; e += LANES) {
+    for (; e < end; e += lanes) {
       let u = (x[e] - mean) * scale + f.y;
       //!if SILU
       out[e] = u * sigmoid(u);
@@ -135,32 +136,33 @@ fn backward(
 ) {
   let group = w.y * wgs.x + w.x;
   if (group >= p.count) { return; }
+  let lanes = channel_lanes();
   let per_group = p.channels / p.groups;
   let at = group * per_group * p.cells;
   let st = stats[group];
   let n = group / p.groups;
   let c0 = group % p.groups * per_group;
   var s = vec2f();
-  for (var first = 0u; first < per_group; first += WG / LANES) {
-    let c = first + lane / LANES;
+  for (var first = 0u; first < per_group; first += WG / lanes) {
+    let c = first + lane / lanes;
     let mine = c < per_group;
     let f = factors(n, c0 + min(c, per_group - 1u));
     var a = T();
     var q = T();
     if (mine) {
       let end = at + (c + 1u) * p.cells;
-      var e = at + c * p.cells + lane % LANES;
-      for (; e + 3u * LANES < end; e += 4u * LANES) {
+      var e = at + c * p.cells + lane % lanes;
+      for (; e + 3u * lanes < end; e += 4u * lanes) {
         //!repeat j 0..4
-        let h_j = (x[e + j * LANES] - st.x) * st.y;
+        let h_j = (x[e + j * lanes] - st.x) * st.y;
         //!end
         //!repeat j 0..4
-        let du_j = slope(e + j * LANES, h_j, f);
+        let du_j = slope(e + j * lanes, h_j, f);
         //!end
         a += (du_0 + du_1) + (du_2 + du_3);
         q += (du_0 * h_0 + du_1 * h_1) + (du_2 * h_2 + du_3 * h_3);
       }
-      for (; e < end; e += LANES) {
+      for (; e < end; e += lanes) {
         let h = (x[e] - st.x) * st.y;
         let du = slope(e, h, f);
         a += du;
@@ -168,25 +170,25 @@ fn backward(
       }
     }
     let t = team_sum(vec2f(across(q), across(a)), lane);
-    if (mine && lane % LANES == 0u) {
+    if (mine && lane % lanes == 0u) {
       sums[n * p.channels + c0 + c] = t;
       s += f.x * t;
     }
   }
   s = group_sum(s, lane) / f32(per_group * p.cells * V);
-  for (var c = lane / LANES; c < per_group; c += WG / LANES) {
+  for (var c = lane / lanes; c < per_group; c += WG / lanes) {
     let gain = factors(n, c0 + c).x;
     let end = at + (c + 1u) * p.cells;
-    var e = at + c * p.cells + lane % LANES;
-    for (; e + 3u * LANES < end; e += 4u * LANES) {
+    var e = at + c * p.cells + lane % lanes;
+    for (; e + 3u * lanes < end; e += 4u * lanes) {
       //!repeat j 0..4
-      let g_j = st.y * (gain * kept(e + j * LANES) - s.y - (x[e + j * LANES] - st.x) * st.y * s.x);
+      let g_j = st.y * (gain * kept(e + j * lanes) - s.y - (x[e + j * lanes] - st.x) * st.y * s.x);
       //!end
       //!repeat j 0..4
-      out[e + j * LANES] = g_j;
+      out[e + j * lanes] = g_j;
       //!end
     }
-    for (; e < end; e += LANES) {
+    for (; e < end; e += lanes) {
       out[e] = st.y * (gain * kept(e) - s.y - (x[e] - st.x) * st.y * s.x);
     }
   }

@@ -10,6 +10,8 @@ interface Params {
   cells: number;
   /** Groups of all images. */
   count: number;
+  /** Lanes that share a channel: the largest power of two up to its cells (the subgroup variant takes all). */
+  lanes: number;
   eps: number;
 }
 
@@ -23,9 +25,6 @@ const subgroup = {
   backward: defineKernel(wgsl.groupNormSubgroup, "backward", { grid }),
 };
 
-/** Lanes of the base variant that share a channel: the largest power of two up to its cells. */
-const lanesFor = (cells: number): number => 2 ** Math.min(8, Math.floor(Math.log2(cells)));
-
 declareVariants("group-norm", ["subgroup", "base"]);
 const variants = [
   {
@@ -34,11 +33,7 @@ const variants = [
     kernels: subgroup,
     values: (d: Device): Record<string, number> => ({ WG: d.subgroupSize }),
   },
-  {
-    name: "base",
-    kernels: base,
-    values: (_d: Device, cells: number): Record<string, number> => ({ LANES: lanesFor(cells) }),
-  },
+  { name: "base", kernels: base, values: (): Record<string, number> => ({}) },
 ];
 
 /** What a launch needs beside the buffers; `size` counts the values of one channel. */
@@ -60,9 +55,16 @@ function plan(device: Device, q: GroupNormProblem, scaled: boolean) {
   const variant = pickVariant(device, "group-norm", variants, q);
   return {
     kernels: variant.kernels,
-    params: { groups: q.groups, channels: q.channels, cells, count: q.batch * q.groups, eps: q.eps },
+    params: {
+      groups: q.groups,
+      channels: q.channels,
+      cells,
+      count: q.batch * q.groups,
+      lanes: 2 ** Math.min(8, Math.floor(Math.log2(cells))),
+      eps: q.eps,
+    },
     values: {
-      ...variant.values(device, cells),
+      ...variant.values(device),
       SILU: Number(q.silu),
       SCALED: Number(scaled),
       V: vec4 ? 4 : 1,
