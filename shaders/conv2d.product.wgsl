@@ -4,11 +4,12 @@ enable subgroups;
 // of one row of left and hands it to the others by broadcast; right is read as vec4s along the columns, each value once.
 // All strides in vec4s, but `rows`, `depth` (k) and bias in elements. left: rows of ceil(depth/4) vec4s, zero past depth.
 // Column c of right and out lies at (c / perImage)·image + c % perImage. Workgroup z sums the segments z·per .. z·per + per - 1
-// (below `segments`) of left and right into its own slice of out.
+// (below `segments`) of left and right into its own slice of out, or with ADD onto what it holds.
 const SG = 8u; //!param
 const BLOCKS = 2u; //!param
 const ROWS = 8u; //!param
 const BIAS = 0u; //!param
+const ADD = 0u; //!param
 struct Params {
   columns: u32, perImage: u32, rows: u32, depth: u32, segments: u32, per: u32,
   leftRow: u32, leftSegment: u32, leftStart: u32,
@@ -67,7 +68,12 @@ fn product(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) l:
   //!if BIAS == 1
   s_b_i += subgroupBroadcast(bias_b, i);
   //!end
-  if (c < p.columns && first + b * ROWS + i < p.rows) { out[to + (first + b * ROWS + i) * p.outRow] = s_b_i; }
+  if (c < p.columns && first + b * ROWS + i < p.rows) {
+    //!if ADD == 1
+    s_b_i += out[to + (first + b * ROWS + i) * p.outRow];
+    //!end
+    out[to + (first + b * ROWS + i) * p.outRow] = s_b_i;
+  }
   //!end
   //!end
 }

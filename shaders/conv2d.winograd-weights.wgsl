@@ -1,10 +1,9 @@
 // Weights in and out of the Winograd domain of conv2d.winograd.wgsl (F(4x4, 3x3), points 0, ±3/4, ±3/2, infinity).
 //   weightTransform: U = G w Gᵀ, one thread a weight plane: out[e][m][k], k padded to quads with zeros;
 //                    w[m·rowStep + k·depthStep + tap]; with `flip` the taps run backwards (input gradient).
-//   weightInverse:   dw = Gᵀ D G, one thread a weight plane: out[(o·c + c)·9 + tap], D[e] at e·element + o·rowStep + c·depthStep,
-//                    summed over `slices` workspaces of 36 elements each.
+//   weightInverse:   dw = Gᵀ D G, one thread a weight plane: out[(o·c + c)·9 + tap], D[e] at e·element + o·rowStep + c·depthStep
 const WG = 32u;
-struct Params { rows: u32, depth: u32, rowStep: u32, depthStep: u32, flip: u32, element: u32, slices: u32 }
+struct Params { rows: u32, depth: u32, rowStep: u32, depthStep: u32, flip: u32, element: u32 }
 @group(0) @binding(0) var<storage, read> input: array<f32>;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<uniform> p: Params;
@@ -49,9 +48,7 @@ fn weightInverse(@builtin(global_invocation_id) id: vec3u) {
     var d: array<f32, 6>;
     for (var j = 0u; j < 6u; j++) {
       let at = (i * 6u + j) * p.element + id.y * p.rowStep + id.x * p.depthStep;
-      var sum = 0.0;
-      for (var s = 0u; s < p.slices; s++) { sum += input[at + s * 36u * p.element]; }
-      d[j] = sum;
+      d[j] = input[at];
     }
     rows[i] = gather(d);
   }

@@ -8,6 +8,7 @@ import {
   type WeightGradientBuffers,
 } from "./conv2d-shape.ts";
 import { defineKernel, type HasBuffer } from "./kernel.ts";
+import { type Values } from "./shader.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 interface Params {
@@ -29,19 +30,33 @@ const spread = (pixels: number, channels: number): number[] => {
 };
 const taps = (v: Readonly<Record<string, number | string>>): number => Number(v["KH"]) * Number(v["KW"]);
 
+/** Constants of some windows: those of the networks, and others. */
+export const windows: readonly Values[] = [
+  { KH: 1, KW: 1, STRIDE: 1 },
+  { KH: 3, KW: 3, STRIDE: 1 },
+  { KH: 3, KW: 3, STRIDE: 2 },
+  { KH: 1, KW: 5, STRIDE: 3 },
+];
 const forward = defineKernel(wgsl.conv2d, "forward", {
   grid: (p: Params) => spread(p.n * p.oh * p.ow, p.o),
+  values: windows,
 });
 const inputGradient = defineKernel(wgsl.conv2d, "inputGradient", {
   grid: (p: Params) => spread(p.n * p.h * p.w, p.c),
+  values: windows,
 });
 const weightGradient = defineKernel(wgsl.conv2d, "weightGradient", {
   grid: (p: Params, v) => [tiles(p.c * taps(v)), tiles(p.o), p.slices],
+  values: windows,
 });
 const sumSlices = defineKernel(wgsl.conv2d, "sumSlices", {
   grid: (p: Params, v) => [tiles(p.o * p.c * taps(v))],
+  values: windows,
 });
-const biasGradient = defineKernel(wgsl.conv2d, "biasGradient", { grid: (p: Params) => [p.o] });
+const biasGradient = defineKernel(wgsl.conv2d, "biasGradient", {
+  grid: (p: Params) => [p.o],
+  values: windows,
+});
 
 const values = (s: ConvShape) => ({ KH: s.kh, KW: s.kw, STRIDE: s.stride });
 function params(s: ConvShape, biased = 0, slice = 0, slices = 1) {

@@ -1,6 +1,7 @@
 // Convolution on software adapters by one matrix product that shares operands inside a subgroup: 1x1 directly, everything
 // else through its unfolded columns. Rows of operands are whole quads (vec4s); where a plane or a row is not, a copy is padded.
 import type { Device } from "../gpu/device.ts";
+import { windows } from "./conv2d-base.ts";
 import {
   fits,
   parts,
@@ -12,6 +13,7 @@ import {
   type WeightGradientBuffers,
 } from "./conv2d-shape.ts";
 import { defineKernel, grid1d, type HasBuffer } from "./kernel.ts";
+import { combine, each } from "./shader.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 interface ProductSizes {
@@ -35,14 +37,22 @@ interface ProductSizes {
   outStart?: number;
 }
 
+const subgroups = [4, 8, 16];
+const everyTile = subgroups.flatMap((SG) =>
+  [4, 8, 16].map((tile) => ({ SG, ROWS: Math.min(SG, tile), BLOCKS: tile / Math.min(SG, tile) })),
+);
 const productKernel = defineKernel(wgsl.conv2dProduct, "product", {
+  values: combine(everyTile, each("BIAS", 0, 1), each("ADD", 0, 1)),
   grid: (p: { columns: number; rows: number; segments: number; per: number }, v) => [
     Math.ceil(p.columns / Number(v["SG"])),
     Math.ceil(p.rows / (Number(v["BLOCKS"]) * Number(v["ROWS"]))),
     Math.ceil(p.segments / p.per),
   ],
 });
-const sumChannel = defineKernel(wgsl.conv2dProduct, "sumChannel", { grid: ({ rows }) => [rows] });
+const sumChannel = defineKernel(wgsl.conv2dProduct, "sumChannel", {
+  grid: ({ rows }) => [rows],
+  values: each("SG", ...subgroups),
+});
 const copyRowsKernel = defineKernel(wgsl.conv2dRows, "copyRows", {
   grid: ({ rows, outPitch }) => grid1d(rows * outPitch, 64),
 });
@@ -50,20 +60,24 @@ const sumSlices = defineKernel(wgsl.conv2dRows, "sumSlices", {
   grid: ({ rows, outPitch }) => grid1d(rows * outPitch, 64),
 });
 const unfold = defineKernel(wgsl.conv2dUnfold, "unfold", {
+  values: windows,
   grid: (p, v) => [Math.ceil((p.n * quads(p.oh * p.ow)) / 64), p.c * Number(v["KH"]) * Number(v["KW"])],
 });
 const unfoldLast = defineKernel(wgsl.conv2dUnfold, "unfoldLast", {
+  values: windows,
   grid: (p, v) => [Math.ceil((p.n * p.oh * p.ow) / 64), quads(p.c * Number(v["KH"]) * Number(v["KW"]))],
 });
 const fold = defineKernel(wgsl.conv2dUnfold, "fold", {
+  values: windows,
   grid: (p) => [Math.ceil((p.n * p.h * p.w) / 64), p.c],
 });
 
-/** The product kernel, its tile chosen by the number of rows: at most 16, since compile time grows with the tile. */
+/** The product kernel, its tile chosen by the number of rows: at most 16, since compile time grows with the tile. `add`: onto out. */
 export function product(
   device: Device,
   buffers: { left: HasBuffer; right: HasBuffer; bias: HasBuffer | null; out: HasBuffer },
   sizes: ProductSizes,
+  add = false,
 ): void {
   const tile = sizes.rows <= 4 ? 4 : sizes.rows <= 8 ? 8 : 16;
   const SG = device.subgroupSize;
@@ -82,13 +96,13 @@ export function product(
     device,
     buffers,
     { ...zeros, ...sizes },
-    { SG, ROWS, BLOCKS: tile / ROWS, BIAS: buffers.bias ? 1 : 0 },
+    { SG, ROWS, BLOCKS: tile / ROWS, BIAS: buffers.bias ? 1 : 0, ADD: add ? 1 : 0 },
   );
 }
 
 /** True where the product variants run: a CPU whose subgroups hold a vec4 of rows at least. */
 export function canMultiply(device: Device): boolean {
-  return device.software && [4, 8, 16].includes(device.subgroupSize);
+  return device.software && subgroups.includes(device.subgroupSize);
 }
 
 /** True where the unfolded columns of one image can be bound. */
@@ -254,14 +268,13 @@ export function productWeightGradient(
   const depth = s.c * s.kh * s.kw;
   const plane = s.oh * s.ow;
   const [q, k4] = [quads(plane), quads(depth)];
-  // Long sums lose digits: slices of some 4096 products each are added up afterwards.
+  // Long sums lose digits: slices of some 4096 products each are added up afterwards. Parts of the batch share the slices.
   const per = Math.max(1, Math.floor(4096 / plane));
   const list = parts(s.n, 16 * k4 * plane);
-  const slices = list.reduce((sum, [, n]) => sum + Math.ceil(n / per), 0);
+  const slices = Math.ceil((list[0]?.[1] ?? 1) / per);
   wholeQuads(device, dy, s.n * s.o, plane, (left) =>
     withWorkspace(device, slices * s.o * 4 * k4, "slices of the weight gradient", (space) => {
-      let slice = 0;
-      for (const [first, n] of list) {
+      for (const [first, n] of list)
         withWorkspace(device, 4 * k4 * n * plane, "columns", (right) => {
           unfoldLast(device, { input: x, out4: right }, unfoldParams(s, first, n), unfoldValues(s));
           product(
@@ -281,12 +294,10 @@ export function productWeightGradient(
               rightSegment: plane * k4,
               outRow: k4,
               outSlice: s.o * k4,
-              outStart: slice * s.o * k4,
             },
+            first > 0,
           );
         });
-        slice += Math.ceil(n / per);
-      }
       sumSlices(
         device,
         { input: space, out },

@@ -38,11 +38,11 @@ export interface WeightGradientBuffers {
 }
 
 /** Bytes that one workspace should not pass: larger batches are cut into parts, which also stay in the caches. */
-const WORKSPACE = 32 * 2 ** 20;
+const WORKSPACE = 8 * 2 ** 20;
 
-/** Images a part, and the parts [first, images], for workspaces of `bytes` an image. */
-export function parts(n: number, bytes: number): [first: number, images: number][] {
-  const images = Math.min(n, Math.max(1, Math.floor(WORKSPACE / bytes)));
+/** The parts [first, images] of n images for workspaces of `bytes` an image, `most` images a part; the first is the largest. */
+export function parts(n: number, bytes: number, most = n): [first: number, images: number][] {
+  const images = Math.min(n, most, Math.max(1, Math.floor(WORKSPACE / bytes)));
   return Array.from({ length: Math.ceil(n / images) }, (_, i) => [
     i * images,
     Math.min(images, n - i * images),

@@ -28,6 +28,8 @@ const weightInverse = defineKernel(wgsl.conv2dWinogradWeights, "weightInverse", 
   grid: ({ rows, depth }) => [Math.ceil(depth / 32), rows],
 });
 
+const TILES_SUMMED = 512;
+
 const tilesOf = (s: { h: number; w: number }): number => Math.ceil(s.h / 4) * Math.ceil(s.w / 4);
 /** Bytes that one image of c channels takes in the transformed domain. */
 const bytesOf = (s: { h: number; w: number }, c: number): number => 36 * 4 * (c + 3) * (tilesOf(s) + 3);
@@ -88,7 +90,7 @@ function convolve(
     weightTransform(
       device,
       { input: w, out: left },
-      { rows, depth, rowStep, depthStep, flip: flip ? 1 : 0, element: 0, slices: 1 },
+      { rows, depth, rowStep, depthStep, flip: flip ? 1 : 0, element: 0 },
     );
     for (const [first, images] of parts(s.n, bytesOf(s, Math.max(rows, depth)))) {
       const t4 = quads(images * tilesOf(s));
@@ -160,10 +162,11 @@ export function winogradWeightGradient(
   const inputRows = covered(device, s.c, s.o) < covered(device, s.o, s.c);
   const [rows, columns] = inputRows ? [s.c, s.o] : [s.o, s.c];
   const c4 = quads(columns);
-  const list = parts(s.n, bytesOf(s, Math.max(s.c, s.o)));
+  // Long sums lose digits: the tiles of a part are summed apart, the parts afterwards.
+  const most = Math.ceil(TILES_SUMMED / tilesOf(s));
   const aligned = s.w % 4 === 0;
-  withWorkspace(device, list.length * 36 * rows * 4 * c4, "transformed weight gradient", (space) => {
-    list.forEach(([first, images], part) => {
+  withWorkspace(device, 36 * rows * 4 * c4, "transformed weight gradient", (space) => {
+    for (const [first, images] of parts(s.n, bytesOf(s, Math.max(s.c, s.o)), most)) {
       const tiles = images * tilesOf(s);
       const t4 = quads(tiles);
       withWorkspace(device, 36 * rows * 4 * t4, "transformed rows", (left) =>
@@ -195,17 +198,17 @@ export function winogradWeightGradient(
               rightSegment: 4 * t4 * c4,
               outRow: c4,
               outSlice: rows * c4,
-              outStart: part * 36 * rows * c4,
             },
+            first > 0,
           );
         }),
       );
-    });
+    }
     const [rowStep, depthStep] = inputRows ? [1, 4 * c4] : [4 * c4, 1];
     weightInverse(
       device,
       { input: space, out },
-      { rows: s.o, depth: s.c, rowStep, depthStep, flip: 0, element: rows * 4 * c4, slices: list.length },
+      { rows: s.o, depth: s.c, rowStep, depthStep, flip: 0, element: rows * 4 * c4 },
     );
   });
 }

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { ShapeError, conv1d, conv2d } from "../../src/tensor/index.ts";
-import { checkOp } from "../helpers/check-op.ts";
+import { Engine, ShapeError, conv1d, conv2d, openDevice } from "../../src/tensor/index.ts";
+import { checkOp, randomArray, relativeError } from "../helpers/check-op.ts";
 import { testEngine } from "../helpers/engine.ts";
-import { convolve, type Conv } from "../reference/convolution.ts";
+import { testAdapter } from "../helpers/gpu.ts";
+import { convolve, convolveTransposed, weightGradient, type Conv } from "../reference/convolution.ts";
 
 const check = (k: Conv, bias: boolean, height1 = false): Promise<void> => {
   const { n, c, h, w, o, kh, kw, stride, padding } = k;
@@ -49,6 +50,54 @@ describe("conv2d", () => {
     check({ n: 3, c: 5, h: 1, w: 11, o: 4, kh: 1, kw: 3, stride: 2, padding: 1 }, true, true));
   test("conv1d of one tap", () =>
     check({ n: 2, c: 8, h: 1, w: 16, o: 24, kh: 1, kw: 1, stride: 1, padding: 0 }, true, true));
+
+  /** y and both gradients of one convolution against the definition. */
+  const compare = async (engine: Engine, name: string, k: Conv): Promise<void> => {
+    const { n, c, h, w, o, kh, kw, stride, padding } = k;
+    const [x, wt] = [randomArray(n * c * h * w, 1), randomArray(o * c * kh * kw, 2)];
+    const [x64, wt64] = [Float64Array.from(x), Float64Array.from(wt)];
+    const want = convolve(x64, wt64, undefined, k);
+    const dy = randomArray(want.length, 3);
+    const { y, grads } = engine.scope(() => {
+      const [tx, tw] = [engine.tensor(x, [n, c, h, w]), engine.tensor(wt, [o, c, kh, kw])];
+      tx.requiresGrad = tw.requiresGrad = true;
+      const y = conv2d(tx, tw, null, { stride, padding });
+      return { y, grads: engine.gradients(y, [tx, tw], engine.tensor(dy, y.shape)) };
+    });
+    const got = await Promise.all([y, ...grads].map((t) => t?.read()));
+    const dy64 = Float64Array.from(dy);
+    const wants = [want, convolveTransposed(dy64, wt64, undefined, k), weightGradient(x64, dy64, k)];
+    for (const [i, v] of wants.entries())
+      expect(relativeError(got[i] ?? [], v), `${name}, ${["y", "dx", "dw"][i]}`).toBeLessThan(3e-6);
+    for (const t of [y, ...grads]) t?.dispose();
+  };
+
+  for (const kernels of ["base", "conv2d:product", "conv2d:winograd"])
+    test(`kernels ${kernels}`, async () => {
+      const engine = new Engine(await openDevice(await testAdapter(), { kernels }));
+      for (const [name, k] of cases) await compare(engine, name, k);
+      engine.device.destroy();
+    });
+
+  // Small images, but more of them than a workspace takes at once.
+  test("batches in parts", async () => {
+    const engine = await testEngine();
+    const one = { stride: 1, padding: 1, kh: 3, kw: 3 };
+    await compare(engine, "3x3", { n: 2100, c: 1, h: 6, w: 8, o: 1, ...one });
+    await compare(engine, "3x3, ragged", { n: 600, c: 2, h: 7, w: 7, o: 3, ...one });
+    await compare(engine, "3x3 stride 2", { n: 57, c: 4, h: 64, w: 64, o: 1, ...one, stride: 2 });
+    await compare(engine, "4x4 without padding", {
+      n: 7,
+      c: 3,
+      h: 67,
+      w: 66,
+      o: 2,
+      kh: 4,
+      kw: 4,
+      stride: 1,
+      padding: 0,
+    });
+  });
 
   test("no weight gradient is computed or held for frozen weights", async () => {
     const engine = await testEngine();

@@ -72,3 +72,10 @@ export function convolveTransposed(
   );
   return bias ? out.map((v, i) => v + (bias[Math.floor(i / (k.h * k.w)) % k.c] as number)) : out;
 }
+
+/** The gradient of sum(convolve(x, w)·dy) by the weights. */
+export function weightGradient(x: Float64Array, dy: Float64Array, k: Conv): Float64Array {
+  const out = new Float64Array(k.o * k.c * k.kh * k.kw);
+  products(k, k.padding, (i, j, at) => (out[j] = (out[j] as number) + (x[i] as number) * (dy[at] as number)));
+  return out;
+}
