@@ -1,8 +1,8 @@
 // The recorded numbers of this folder through the public API: nothing outside its tolerance.
-import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { testEngine } from "../helpers/engine.ts";
 import { difference } from "./runner/compare.ts";
+import { openFolder } from "./runner/manifest.ts";
 import { runFolder } from "./runner/run.ts";
 
 /** Kinds of the folder that the library does not have yet. */
@@ -20,7 +20,7 @@ describe("recorded numbers", () => {
   it("are met by every supported entry", async () => {
     const engine = await testEngine();
     const before = engine.device.pool.stats.live;
-    const report = await runFolder(engine, path.resolve(import.meta.dirname));
+    const report = await runFolder(engine, await openFolder(import.meta.dirname));
     expect(report.outside).toEqual([]);
     expect([...report.unsupportedKinds.keys()].sort()).toEqual(notYet);
     expect(report.within).toBeGreaterThan(100);

@@ -1,11 +1,14 @@
-// npm run golden -- [FOLDER]: compares the library with recorded numbers (default: test/golden).
+// npm run golden -- [FOLDER]: compares the library with recorded numbers (default: test/golden). GOLDEN_ONLY=REGEXP takes only
+// entries with such an id; GOLDEN_TIMES=1 prints the time of each.
 import path from "node:path";
 import { adapterChoice, closeGpu, openGpu } from "../../../src/cli/dawn.ts";
 import { Engine, openDevice } from "../../../src/tensor/index.ts";
+import { openFolder } from "./manifest.ts";
 import { runFolder } from "./run.ts";
 
 /** Prints what is outside and the closing line; the exit status to set. */
-async function main(folder: string): Promise<number> {
+async function main(path: string): Promise<number> {
+  const folder = await openFolder(path);
   const gpu = await openGpu(adapterChoice());
   console.log(gpu.line);
   const device = await openDevice(gpu.adapter, { kernels: process.env["DEFT_KERNEL"] ?? "" });

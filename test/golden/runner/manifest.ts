@@ -1,6 +1,7 @@
 // The manifest of a folder of recorded numbers, and its safetensors files.
 import { readFile } from "node:fs/promises";
 import path from "node:path";
+import { UserError } from "../../../src/deft/errors.ts";
 import { openWeights } from "../../../src/io/weights.ts";
 import type { Compare } from "./compare.ts";
 
@@ -47,11 +48,13 @@ export interface Folder {
   read(fixture: Fixture): Promise<ReadonlyMap<string, Stored>>;
 }
 
-/** Opens a folder of recorded numbers by its manifest.json. Files are read when asked for. */
+/** Opens a folder of recorded numbers by its manifest.json; a UserError where there is none. Files are read when asked for. */
 export async function openFolder(folder: string): Promise<Folder> {
-  const manifest = JSON.parse(await readFile(path.join(folder, "manifest.json"), "utf8")) as {
-    fixtures: Fixture[];
-  };
+  const file = path.join(folder, "manifest.json");
+  const content = await readFile(file, "utf8").catch((error: unknown) => {
+    throw new UserError(`${file}: cannot be read; pass a folder of recorded numbers`, { cause: error });
+  });
+  const manifest = JSON.parse(content) as { fixtures: Fixture[] };
   const byId = new Map(manifest.fixtures.map((f) => [f.id, f]));
   return {
     fixtures: manifest.fixtures,

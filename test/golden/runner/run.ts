@@ -3,7 +3,7 @@ import type { Engine } from "../../../src/tensor/index.ts";
 import { difference } from "./compare.ts";
 import { Entry, Unsupported, type Result } from "./entry.ts";
 import { handlerOf } from "./kinds.ts";
-import { openFolder, type Fixture, type Folder } from "./manifest.ts";
+import type { Fixture, Folder } from "./manifest.ts";
 
 export interface Outside {
   readonly id: string;
@@ -33,8 +33,7 @@ export interface RunOptions {
 }
 
 /** Every entry of the folder's manifest on the engine's device, one after another. */
-export async function runFolder(engine: Engine, path: string, options: RunOptions = {}): Promise<Report> {
-  const folder = await openFolder(path);
+export async function runFolder(engine: Engine, folder: Folder, options: RunOptions = {}): Promise<Report> {
   const outside: Outside[] = [];
   const unsupportedKinds = new Map<string, string>();
   let [within, entriesOutside, unsupported] = [0, 0, 0];
