@@ -1,6 +1,7 @@
 import type { Config } from "../deft/config/schema.ts";
 import { Engine, openDevice } from "../tensor/index.ts";
 import { adapterChoice, closeGpu, openGpu, type OpenedGpu } from "./dawn.ts";
+import { waitQuietly } from "./quiet-wait.ts";
 
 export interface OpenedEngine {
   readonly engine: Engine;
@@ -13,7 +14,10 @@ export interface OpenedEngine {
 export async function openEngine(adapter: Config["adapter"]): Promise<OpenedEngine> {
   const gpu = await openGpu(adapterChoice(adapter ?? undefined));
   console.log(gpu.line);
-  const device = await openDevice(gpu.adapter, { kernels: process.env["DEFT_KERNEL"] ?? "" });
+  const device = await openDevice(gpu.adapter, {
+    kernels: process.env["DEFT_KERNEL"] ?? "",
+    waiting: waitQuietly,
+  });
   return {
     engine: new Engine(device),
     gpu,

@@ -8,6 +8,8 @@ export interface DeviceOptions {
   kernels?: string;
   /** Bytes of freed buffers kept for reuse. */
   poolBytes?: number;
+  /** Told of each promise that waits for the GPU: where the platform polls, it can rest until that settles. */
+  waiting?: (settled: Promise<unknown>) => void;
 }
 
 const FEATURES = ["subgroups", "shader-f16", "timestamp-query"] as const;
@@ -43,7 +45,7 @@ export class Device {
     const fixed = info.subgroupMinSize === info.subgroupMaxSize;
     this.subgroupSize = gpu.features.has("subgroups") && fixed ? (info.subgroupMinSize ?? 0) : 0;
     this.pool = new Pool(gpu, options.poolBytes ?? 2 ** 30);
-    this.queue = new Queue(gpu);
+    this.queue = new Queue(gpu, options.waiting);
     this.kernels = options.kernels ?? "";
     this.placeholder = gpu.createBuffer({ size: 256, usage: GPUBufferUsage.STORAGE, label: "placeholder" });
     gpu.onuncapturederror = (event) => {

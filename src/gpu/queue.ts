@@ -23,8 +23,11 @@ export class Queue {
   failure: Error | undefined;
   readonly counters: QueueCounters = { dispatches: 0, submits: 0 };
 
-  constructor(device: GPUDevice) {
+  readonly #waiting: ((settled: Promise<unknown>) => void) | undefined;
+
+  constructor(device: GPUDevice, waiting?: (settled: Promise<unknown>) => void) {
     this.#device = device;
+    this.#waiting = waiting;
     this.params = device.createBuffer({
       size: SLOT * BATCH,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
@@ -96,13 +99,14 @@ export class Queue {
   /** Submits what is recorded; resolves when it has run. Awaiting the fence of an earlier step keeps work from piling up. */
   fence(): Promise<undefined> {
     this.flush();
-    return this.#device.queue.onSubmittedWorkDone();
+    const done = this.#device.queue.onSubmittedWorkDone();
+    this.#waiting?.(done);
+    return done;
   }
 
   /** Waits until everything recorded so far has run; rejects with the device's first error. */
   async idle(): Promise<void> {
-    this.flush();
-    await this.#device.queue.onSubmittedWorkDone();
+    await this.fence();
     if (this.failure) throw this.failure;
   }
 
@@ -116,7 +120,9 @@ export class Queue {
     try {
       this.copy(buffer, offset, staging, 0, size);
       this.flush();
-      await staging.mapAsync(GPUMapMode.READ).catch((e: unknown) => {
+      const mapped = staging.mapAsync(GPUMapMode.READ);
+      this.#waiting?.(mapped);
+      await mapped.catch((e: unknown) => {
         throw this.failure ?? new DeviceError(`read: the buffer could not be mapped; ${String(e)}`);
       });
       if (this.failure) throw this.failure;
