@@ -1,13 +1,14 @@
 import type { Device } from "../gpu/device.ts";
 import { defineKernel, grid1d } from "./kernel.ts";
-import type { Values } from "./shader.ts";
+import { each, type Values } from "./shader.ts";
 import { declareVariants, pickVariant } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 const grid = ({ n4 }: { n4: number }, { RUN }: Values): [number, number] => grid1d(n4, 64 * Number(RUN));
-export const adam = defineKernel(wgsl.adam, "adam", { grid });
-export const adamEma = defineKernel(wgsl.adam, "adam_ema", { grid });
-export const emaOnly = defineKernel(wgsl.adam, "ema_only", { grid });
+const values = each("RUN", 1, 8);
+export const adam = defineKernel(wgsl.adam, "adam", { grid, values });
+export const adamEma = defineKernel(wgsl.adam, "adam_ema", { grid, values });
+export const emaOnly = defineKernel(wgsl.adam, "ema_only", { grid, values });
 
 declareVariants("adam", ["run", "base"]);
 // Neighbouring lanes with neighbouring vec4s coalesce on a GPU; a CPU's lane prefers a run of its own.

@@ -2,7 +2,7 @@
 import type { Device } from "../gpu/device.ts";
 import { defineKernel, type HasBuffer } from "./kernel.ts";
 import { broadcasts, matmulKernel, type Product } from "./matmul.ts";
-import type { Values } from "./shader.ts";
+import { combine, each, type Values } from "./shader.ts";
 import { declareVariants, pickVariant, type Variant } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
@@ -40,8 +40,14 @@ interface LaunchParams {
   readonly rows: number;
 }
 const number = (values: Values, name: string): number => Number(values[name]);
+const vectors = (t: number): Values => (t % 4 === 0 ? { V: 1, T: "vec4f" } : { V: 0, T: "f32" });
+const bothVectors = [vectors(4), vectors(1)];
+const lanes = (SG: number): Values => ({ SG, KT: Math.max(16, 4 * SG) });
+const everyBase = combine(each("O", 16, 32, 64), bothVectors);
+const everyLane = combine([4, 8, 16].map(lanes), bothVectors);
 const base = {
   forward: defineKernel(wgsl.attention, "forward", {
+    values: everyBase,
     grid: ({ t, d, heads, images }: LaunchParams, v) => [
       Math.ceil(t / 64) * Math.ceil(d / number(v, "O")),
       heads,
@@ -49,6 +55,7 @@ const base = {
     ],
   }),
   scores: defineKernel(wgsl.attention, "scores", {
+    values: bothVectors,
     grid: ({ t, rows, images, span }: LaunchParams) => [
       Math.ceil(t / 64),
       Math.ceil(rows / 64),
@@ -57,13 +64,16 @@ const base = {
   }),
 };
 const rowDots = defineKernel(wgsl.attention, "row_dots", {
+  values: [{}],
   grid: ({ t, heads, images }: LaunchParams) => [Math.ceil(t / 64), heads * images],
 });
 const subgroup = {
   forward: defineKernel(wgsl.attentionSubgroup, "forward", {
+    values: everyLane,
     grid: ({ t, heads, images }: LaunchParams, v) => [Math.ceil(t / (4 * number(v, "SG"))), heads, images],
   }),
   scores: defineKernel(wgsl.attentionSubgroup, "scores", {
+    values: everyLane,
     grid: ({ t, rows, images, span }: LaunchParams, v) => [
       Math.ceil(t / (4 * number(v, "SG"))),
       Math.ceil(rows / number(v, "KT")),
@@ -84,10 +94,7 @@ declareVariants(
 function setup(device: Device, shape: AttentionShape, block?: Block) {
   const { t, d, heads, images } = shape;
   const name = pickVariant(device, "attention", variants, shape).name;
-  const vectors = { V: Number(t % 4 === 0), T: t % 4 === 0 ? "vec4f" : "f32" };
-  const SG = device.subgroupSize;
-  const values: Values =
-    name === "subgroup" ? { ...vectors, SG, KT: Math.max(16, 4 * SG) } : { ...vectors, O: Math.min(d, 64) };
+  const values = name === "subgroup" ? { ...vectors(t), ...lanes(device.subgroupSize) } : vectors(t);
   const params = {
     t,
     d,
@@ -113,16 +120,18 @@ export function attentionForward(
   shape: AttentionShape,
 ): void {
   const { kernels, values, params } = setup(device, shape);
-  kernels.forward(device, buffers, params, values);
+  // Few pipelines serve all sizes: sums past d are of zeros and never stored.
+  const O = shape.d > 32 ? 64 : shape.d > 16 ? 32 : 16;
+  kernels.forward(device, buffers, params, kernels === base ? { ...values, O } : values);
 }
 
 /** delta = Σ_channels y·dy of each query. */
 export function attentionDelta(
   device: Device,
-  buffers: { y_in: HasBuffer; dy: HasBuffer; delta_out: HasBuffer },
+  buffers: { y_in: HasBuffer; dy_in: HasBuffer; delta_out: HasBuffer },
   shape: AttentionShape,
 ): void {
-  rowDots(device, buffers, setup(device, shape).params, { V: 0, T: "f32" });
+  rowDots(device, buffers, setup(device, shape).params);
 }
 
 /** Blocks whose score buffers stay within `bytes` each. */

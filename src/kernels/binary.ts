@@ -1,8 +1,8 @@
 // Launches binary.wgsl: picks the indexing that the operands' strides allow.
 import type { Device } from "../gpu/device.ts";
 import { defineKernel, type HasBuffer } from "./kernel.ts";
-import { gridOf, runs } from "./elementwise.ts";
-import type { Values } from "./shader.ts";
+import { everyRun, gridOf, runs } from "./elementwise.ts";
+import { combine, each, type Values } from "./shader.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 /** Axes of the result, outermost first, joined where both operands allow; a stride is 0 along a repeated axis. */
@@ -16,8 +16,13 @@ export const binaryOps = ["add", "sub", "mul", "div", "maximum"] as const;
 export type BinaryOp = (typeof binaryOps)[number];
 
 const grid = ({ n }: { n: number }, values: Values) => gridOf(n, values);
-const forward = defineKernel(wgsl.binary, "forward", { grid });
-const backward = defineKernel(wgsl.binary, "backward", { grid });
+const patterns: readonly Values[] = [
+  ...combine([{ MODE: 0 }, { MODE: 1, Y: "f32" }, { MODE: 2 }], each("SWAP", 0, 1)),
+  { MODE: 3, T: "f32", Y: "f32", SWAP: 0 },
+];
+const every = combine(everyRun, each("OP", ...binaryOps.keys()), patterns);
+const forward = defineKernel(wgsl.binary, "forward", { grid, values: every });
+const backward = defineKernel(wgsl.binary, "backward", { grid, values: combine(every, each("WRT", 0, 1)) });
 
 interface Indexing {
   readonly n: number;

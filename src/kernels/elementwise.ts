@@ -1,7 +1,7 @@
 // Elements a thread for the families that only move or map numbers: software adapters want long runs, GPUs one element.
 import type { Device } from "../gpu/device.ts";
 import { grid1d } from "./kernel.ts";
-import type { Values } from "./shader.ts";
+import { each, type Values } from "./shader.ts";
 import { declareVariants, pickVariant, type Variant } from "./variant.ts";
 
 interface Runs extends Variant<number> {
@@ -25,6 +25,9 @@ declareVariants(
 export function runs(device: Device, n: number): { PER: number } {
   return { PER: pickVariant(device, "elementwise", variants, n).per };
 }
+
+/** Every choice of it. */
+export const everyRun = each("PER", ...variants.map((v) => v.per));
 
 /** Grid of such a kernel: workgroups of 64 threads, PER elements each. */
 export function gridOf(n: number, values: Values): [number, number] {

@@ -1,12 +1,16 @@
 import type { Device } from "../gpu/device.ts";
 import { defineKernel, grid1d, type HasBuffer } from "./kernel.ts";
+import { each } from "./shader.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
+const values = each("T", "vec4f", "f32");
 const forward = defineKernel(wgsl.embedding, "forward", {
   grid: ({ outer, count, inner }) => grid1d(outer * count * inner, 64),
+  values,
 });
 const backward = defineKernel(wgsl.embedding, "backward", {
   grid: ({ outer, rows, inner }) => grid1d(outer * rows * inner, 64),
+  values,
 });
 
 export interface EmbeddingProblem {

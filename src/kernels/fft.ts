@@ -1,13 +1,14 @@
 // Fourier transforms along one axis: the radices, the roots of unity, one dispatch a radix.
 import type { Device } from "../gpu/device.ts";
-import { gridOf, runs } from "./elementwise.ts";
+import { everyRun, gridOf, runs } from "./elementwise.ts";
 import { defineKernel, type HasBuffer } from "./kernel.ts";
-import type { Values } from "./shader.ts";
+import { combine, each, type Values } from "./shader.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 const grid = ({ count }: { count: number }, values: Values) => gridOf(count, values);
-const direct = defineKernel(wgsl.fft, "direct", { grid });
-const butterfly = defineKernel(wgsl.fft, "butterfly", { grid });
+const every = combine(everyRun, each("R", 2, 4), each("REAL", 0, 1), each("T", "vec4f", "f32"));
+const direct = defineKernel(wgsl.fft, "direct", { grid, values: every });
+const butterfly = defineKernel(wgsl.fft, "butterfly", { grid, values: every });
 
 /** Factors of n: fours, then primes in order; a large prime costs its own size an element. [1] for n = 1. */
 export function radices(n: number): number[] {

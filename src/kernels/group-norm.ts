@@ -1,5 +1,6 @@
 import type { Device } from "../gpu/device.ts";
 import { defineKernel, grid1d, type HasBuffer } from "./kernel.ts";
+import { combine, each } from "./shader.ts";
 import { declareVariants, pickVariant } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
@@ -16,13 +17,18 @@ interface Params {
 }
 
 const grid = ({ count }: Params): [number, number] => grid1d(count, 1);
+const forms = combine(each("SILU", 0, 1), each("SCALED", 0, 1), [
+  { V: 4, T: "vec4f" },
+  { V: 1, T: "f32" },
+]);
 const base = {
-  forward: defineKernel(wgsl.groupNorm, "forward", { grid }),
-  backward: defineKernel(wgsl.groupNorm, "backward", { grid }),
+  forward: defineKernel(wgsl.groupNorm, "forward", { grid, values: forms }),
+  backward: defineKernel(wgsl.groupNorm, "backward", { grid, values: forms }),
 };
+const laned = combine(each("WG", 4, 8, 16, 32, 64), forms);
 const subgroup = {
-  forward: defineKernel(wgsl.groupNormSubgroup, "forward", { grid }),
-  backward: defineKernel(wgsl.groupNormSubgroup, "backward", { grid }),
+  forward: defineKernel(wgsl.groupNormSubgroup, "forward", { grid, values: laned }),
+  backward: defineKernel(wgsl.groupNormSubgroup, "backward", { grid, values: laned }),
 };
 
 declareVariants("group-norm", ["subgroup", "base"]);
@@ -93,7 +99,9 @@ export function groupNormBackward(
 
 export const groupNormParameters = defineKernel(wgsl.groupNormGradients, "parameters", {
   grid: ({ channels }) => [Math.ceil(channels / 64)],
+  values: each("SCALED", 0, 1),
 });
 export const groupNormModulation = defineKernel(wgsl.groupNormGradients, "modulation", {
   grid: ({ batch, channels }) => grid1d(batch * channels, 64),
+  values: [{ SCALED: 1 }],
 });

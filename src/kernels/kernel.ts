@@ -17,6 +17,8 @@ type Params<E> = E extends { params: infer P } ? P : never;
 export interface KernelOptions<P> {
   /** Workgroups to launch. */
   readonly grid: (params: P, values: Values) => readonly number[];
+  /** Sets of constants that launches pass; of endless ones (sizes of a window) some. Tests compile each. */
+  readonly values?: readonly Values[];
 }
 
 export type Kernel<E> = (device: Device, buffers: Buffers<E>, params: Params<E>, values?: Values) => void;
@@ -43,7 +45,8 @@ function idOf(object: object): number {
   return id;
 }
 
-function build(device: Device, shader: Shader<Entries>, entry: Entry, values: Values): Built {
+/** Compiles one variant; errors reach the device. */
+export function compile(device: Device, shader: Shader<Entries>, entry: Entry, values: Values): Built {
   const { code, lines } = expand(shader, values);
   const label = `${shader.name}/${entry.name} ${JSON.stringify(values)}`;
   const module = device.gpu.createShaderModule({ code, label });
@@ -85,8 +88,12 @@ function build(device: Device, shader: Shader<Entries>, entry: Entry, values: Va
   return { pipeline, layout };
 }
 
-/** Every entry point of every shader that a kernel was defined for: tests compile all of them. */
-export const defined: { shader: Shader<Entries>; entry: string }[] = [];
+/** Every kernel and the sets of constants that it is compiled with. */
+export const defined: {
+  shader: Shader<Entries>;
+  entry: Entry;
+  values: readonly Values[] | undefined;
+}[] = [];
 
 /**
  * Makes a launcher for one entry point. The launcher records a dispatch; nothing runs before the queue is flushed.
@@ -99,13 +106,13 @@ export function defineKernel<E extends Entries, K extends keyof E & string>(
 ): Kernel<E[K]> {
   const entry = shader.entries.find((e) => e.name === name);
   if (!entry) throw new KernelError(`${shader.name}: no entry point ${name}`);
-  defined.push({ shader, entry: name });
+  defined.push({ shader, entry, values: options.values });
   const bytes = new ArrayBuffer(entry.params.length * 4);
   const [view, raw] = [new DataView(bytes), new Uint8Array(bytes)];
   return (device, buffers, params, values = {}) => {
     const key = `${shader.name}/${name}/${JSON.stringify(values)}`;
     let built = device.cache.get(key) as Built | undefined;
-    if (!built) device.cache.set(key, (built = build(device, shader, entry, values)));
+    if (!built) device.cache.set(key, (built = compile(device, shader, entry, values)));
     const given = buffers as Record<string, HasBuffer | null>;
     let groupKey = key;
     const resources = entry.buffers.map((b) => {

@@ -1,11 +1,12 @@
 import type { Device } from "../gpu/device.ts";
-import { gridOf, runs } from "./elementwise.ts";
+import { everyRun, gridOf, runs } from "./elementwise.ts";
 import { defineKernel, type HasBuffer } from "./kernel.ts";
-import type { Values } from "./shader.ts";
+import { combine, each, type Values } from "./shader.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 const kernel = defineKernel(wgsl.lincomb, "lincomb", {
   grid: ({ n }: { n: number }, values: Values) => gridOf(n, values),
+  values: combine(everyRun, each("A_LIST", 0, 1), each("B_LIST", 0, 1), each("T", "vec4f", "f32")),
 });
 
 /** out = a x + b y over n elements; a list holds one number for each `inner` elements. */

@@ -1,7 +1,7 @@
 // Matrix products: where the operands lie, which variant runs, how its tile is chosen.
 import type { Device } from "../gpu/device.ts";
 import { defineKernel, type HasBuffer } from "./kernel.ts";
-import type { Values } from "./shader.ts";
+import { combine, each, type Values } from "./shader.ts";
 import { declareVariants, pickVariant } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
@@ -45,10 +45,36 @@ export interface ProductBuffers {
 
 type Sizes = { m: number; n: number; count: number };
 const size = (values: Values, name: string): number => Number(values[name]);
+const flags = combine(
+  each("TA", 0, 1),
+  each("TB", 0, 1),
+  each("BIAS", 0, 1),
+  each("ACC", 0, 1),
+  [
+    { AV: 1, AT: "vec4f" },
+    { AV: 0, AT: "f32" },
+  ],
+  [
+    { BV: 1, BT: "vec4f" },
+    { BV: 0, BT: "f32" },
+  ],
+  [
+    { CV: 1, CT: "vec4f" },
+    { CV: 0, CT: "f32" },
+  ],
+);
 const base = defineKernel(wgsl.matmul, "main", {
+  values: flags,
   grid: ({ m, n, count }: Sizes) => [Math.ceil(n / 64), Math.ceil(m / 64), count],
 });
 const subgroup = defineKernel(wgsl.matmulSubgroup, "main", {
+  values: combine(
+    [4, 8, 16].flatMap((SG) =>
+      [...new Set([16, Math.max(SG, 8), Math.max(SG, 4)])].map((TM) => ({ SG, TM })),
+    ),
+    each("KF", 0, 1),
+    flags,
+  ),
   grid: ({ m, n, count }: Sizes, v) => [
     Math.ceil(n / (4 * size(v, "SG"))),
     Math.ceil(m / size(v, "TM")),

@@ -1,8 +1,8 @@
 // Launches movement.wgsl: whole vec4s where the innermost axis allows.
 import type { Device } from "../gpu/device.ts";
-import { gridOf, runs } from "./elementwise.ts";
+import { everyRun, gridOf, runs } from "./elementwise.ts";
 import { defineKernel, type HasBuffer } from "./kernel.ts";
-import type { Values } from "./shader.ts";
+import { combine, each, type Values } from "./shader.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 /** Where the elements of a walk through `sizes` (outermost axis first) lie in the strided buffer. */
@@ -22,9 +22,10 @@ export interface PadAxis {
 }
 
 const grid = ({ n }: { n: number }, values: Values) => gridOf(n, values);
-const gatherKernel = defineKernel(wgsl.movement, "gather", { grid });
-const scatterKernel = defineKernel(wgsl.movement, "scatter", { grid });
-const padKernel = defineKernel(wgsl.movement, "pad", { grid });
+const every = combine(everyRun, each("RANK", 1, 2, 3, 4, 5, 6), each("T", "vec4f", "f32"));
+const gatherKernel = defineKernel(wgsl.movement, "gather", { grid, values: every });
+const scatterKernel = defineKernel(wgsl.movement, "scatter", { grid, values: every });
+const padKernel = defineKernel(wgsl.movement, "pad", { grid, values: every });
 
 function walk(device: Device, { sizes, strides, start }: Walk) {
   const vec =

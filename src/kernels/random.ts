@@ -5,9 +5,12 @@ import * as wgsl from "./wgsl.gen.ts";
 
 const grid = ({ images, blocks }: { images: number; blocks: number }): [number, number] =>
   grid1d(images * blocks, 64);
-const uniformValues = defineKernel(wgsl.random, "uniform_values", { grid });
-const normalValues = defineKernel(wgsl.random, "normal_values", { grid });
-const words = defineKernel(wgsl.random, "words", { grid });
+const whole: Values = { V: 4, T: "vec4f", W: "vec4u" };
+const ragged: Values = { V: 1, T: "f32", W: "u32" };
+const values = [whole, ragged];
+const uniformValues = defineKernel(wgsl.random, "uniform_values", { grid, values });
+const normalValues = defineKernel(wgsl.random, "normal_values", { grid, values });
+const words = defineKernel(wgsl.random, "words", { grid, values });
 
 export interface Draw {
   readonly images: number;
@@ -21,8 +24,7 @@ export interface Draw {
   readonly seed_high: number;
 }
 
-const valuesFor = ({ size }: Draw): Values =>
-  size % 4 === 0 ? { V: 4, T: "vec4f", W: "vec4u" } : { V: 1, T: "f32", W: "u32" };
+const valuesFor = ({ size }: Draw): Values => (size % 4 === 0 ? whole : ragged);
 
 export function drawFloats(device: Device, kind: "uniform" | "normal", out: HasBuffer, draw: Draw): void {
   const params = { ...draw, blocks: Math.ceil(draw.size / 4) };

@@ -1,11 +1,26 @@
 import type { Device } from "../gpu/device.ts";
 import { defineKernel, grid1d, type HasBuffer } from "./kernel.ts";
+import { combine, each } from "./shader.ts";
 import { declareVariants, pickVariant } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
-const rows = defineKernel(wgsl.reduce, "rows", { grid: ({ outer, chunks }) => grid1d(outer * chunks, 64) });
+const folds = combine(
+  [{ OP: 0 }, { OP: 1 }],
+  each("SQUARE", 0, 1),
+  each("ROOT", 0, 1),
+  each("STRIDED", 0, 1),
+  [
+    { V: 4, T: "vec4f" },
+    { V: 1, T: "f32" },
+  ],
+);
+const rows = defineKernel(wgsl.reduce, "rows", {
+  grid: ({ outer, chunks }) => grid1d(outer * chunks, 64),
+  values: folds,
+});
 const columns = defineKernel(wgsl.reduce, "columns", {
   grid: ({ outer, chunks, inner }) => grid1d(outer * chunks * inner, 64),
+  values: folds,
 });
 
 export interface Fold {
@@ -67,7 +82,10 @@ export function reduceRound(device: Device, x: HasBuffer, out: HasBuffer, fold: 
   else columns(device, { x, out_cells: out }, params, values);
 }
 
-export const reduceSpread = defineKernel(wgsl.reduceSpread, "spread", { grid: ({ n }) => grid1d(n, 64) });
+export const reduceSpread = defineKernel(wgsl.reduceSpread, "spread", {
+  grid: ({ n }) => grid1d(n, 64),
+  values: each("KIND", 0, 1, 2, 3, 4, 5, 6),
+});
 
 const lines = ({ outer, inner }: { outer: number; inner: number }): [number, number] =>
   grid1d(outer * inner, 64);

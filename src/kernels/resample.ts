@@ -1,6 +1,6 @@
 // Launches resample.wgsl: the vec4 forms for blocks of 2 x 2 where the width allows.
 import type { Device } from "../gpu/device.ts";
-import { gridOf, runs } from "./elementwise.ts";
+import { everyRun, gridOf, runs } from "./elementwise.ts";
 import { defineKernel, type HasBuffer } from "./kernel.ts";
 import type { Values } from "./shader.ts";
 import * as wgsl from "./wgsl.gen.ts";
@@ -16,10 +16,10 @@ export interface Blocks {
 }
 
 const grid = ({ n }: { n: number }, values: Values) => gridOf(n, values);
-const spread = defineKernel(wgsl.resample, "spread", { grid });
-const spread2 = defineKernel(wgsl.resample, "spread2", { grid });
-const gather = defineKernel(wgsl.resample, "gather", { grid });
-const gather2 = defineKernel(wgsl.resample, "gather2", { grid });
+const spread = defineKernel(wgsl.resample, "spread", { grid, values: everyRun });
+const spread2 = defineKernel(wgsl.resample, "spread2", { grid, values: everyRun });
+const gather = defineKernel(wgsl.resample, "gather", { grid, values: everyRun });
+const gather2 = defineKernel(wgsl.resample, "gather2", { grid, values: everyRun });
 
 const isWhole = ({ h, w, bigH, bigW, k }: Blocks): boolean =>
   k === 2 && w % 4 === 0 && bigW === 2 * w && bigH === 2 * h;

@@ -39,6 +39,14 @@ export function shader<E extends Entries>(
 /** Values of a variant: numbers for `const NAME = …; //!param`, type names for `alias NAME = …; //!param`. */
 export type Values = Readonly<Record<string, number | string>>;
 
+/** Sets of one value each: NAME = every choice. */
+export const each = (name: string, ...choices: readonly (number | string)[]): Values[] =>
+  choices.map((choice) => ({ [name]: choice }));
+
+/** Every union of one set from each list. */
+export const combine = (...lists: readonly (readonly Values[])[]): Values[] =>
+  lists.reduce<Values[]>((all, list) => all.flatMap((a) => list.map((b) => ({ ...a, ...b }))), [{}]);
+
 /** Integer expression over the variant's constants: names, numbers, + - * / (rounding down) and the comparisons == != < > <= >=. */
 function evaluate(text: string, values: Record<string, number | string>, at: string): number {
   const tokens = text.match(/[A-Za-z_]\w*|\d+|[=!<>]=|[-+*/<>()]/g) ?? [];
@@ -47,7 +55,7 @@ function evaluate(text: string, values: Record<string, number | string>, at: str
     const t = tokens[i++];
     if (t === "(") {
       const v = compare();
-      i++;
+      if (tokens[i++] !== ")") throw new KernelError(`${at}: "${text}" lacks a closing bracket`);
       return v;
     }
     const v = t !== undefined && /^\d/.test(t) ? Number(t) : values[t ?? ""];
@@ -74,7 +82,10 @@ function evaluate(text: string, values: Record<string, number | string>, at: str
     "<=": (a, b) => Number(a <= b),
     ">=": (a, b) => Number(a >= b),
   });
-  return compare();
+  const value = compare();
+  if (i < tokens.length)
+    throw new KernelError(`${at}: "${text}" goes on after ${tokens.slice(0, i).join(" ")}`);
+  return value;
 }
 
 interface Line {
@@ -131,7 +142,7 @@ export function expand(shader: Shader<Entries>, given: Values): { code: string; 
             walk(
               lines.slice(k + 1, end).map(({ text, at }) => ({
                 at,
-                text: /^\s*\/\/!repeat/.test(text)
+                text: /^\s*\/\/!(repeat|if)\s/.test(text)
                   ? text.replace(pattern, (_, u: string) => `${u}${v}`)
                   : text.replace(pattern, (_, u: string, pos: number, all: string) =>
                       u || all[pos + name.length] === "_" ? `${u}${v}` : `${v}u`,

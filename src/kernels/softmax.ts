@@ -1,6 +1,7 @@
 // Softmax and its logarithm along one axis.
 import type { Device } from "../gpu/device.ts";
 import { defineKernel, grid1d, type HasBuffer } from "./kernel.ts";
+import { each } from "./shader.ts";
 import { declareVariants, pickVariant, type Variant } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
@@ -11,8 +12,9 @@ export interface Lines {
   readonly stride: number;
 }
 
-const byLine = { grid: ({ lines }: Lines) => grid1d(lines, 64) };
-const byRow = { grid: ({ lines }: Lines) => grid1d(lines, 1) };
+const values = each("LOG", 0, 1);
+const byLine = { grid: ({ lines }: Lines) => grid1d(lines, 64), values };
+const byRow = { grid: ({ lines }: Lines) => grid1d(lines, 1), values };
 const lines = {
   forward: defineKernel(wgsl.softmax, "lines_forward", byLine),
   backward: defineKernel(wgsl.softmax, "lines_backward", byLine),

@@ -1,8 +1,8 @@
 // The table of unary.wgsl: names in the order of its constants.
 import type { Device } from "../gpu/device.ts";
-import { gridOf, runs } from "./elementwise.ts";
+import { everyRun, gridOf, runs } from "./elementwise.ts";
 import { defineKernel, type HasBuffer } from "./kernel.ts";
-import type { Values } from "./shader.ts";
+import { combine, each, type Values } from "./shader.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 export const unaryOps = [
@@ -12,8 +12,9 @@ export const unaryOps = [
 export type UnaryOp = (typeof unaryOps)[number];
 
 const grid = ({ n4 }: { n4: number }, values: Values) => gridOf(n4, values);
-const forward = defineKernel(wgsl.unary, "forward", { grid });
-const backward = defineKernel(wgsl.unary, "backward", { grid });
+const every = combine(everyRun, each("OP", ...unaryOps.keys()));
+const forward = defineKernel(wgsl.unary, "forward", { grid, values: every });
+const backward = defineKernel(wgsl.unary, "backward", { grid, values: every });
 
 /** Which function of the table, and its numbers. */
 export interface UnaryFunction {
