@@ -1,6 +1,6 @@
 // Attention in plain WGSL. Heads lie channels first, [d, t]. V: vec4 access (t divides by 4). All of it for any d and t.
 // forward: out = softmax(qᵀk·scale)·vᵀ, lse = log Σ exp. 64 queries a workgroup, one an invocation, which keeps O sums of out in
-//   registers; more channels take more workgroups along x. Tiles of 32 keys and values in workgroup memory (≤ 10 KiB).
+//   registers (past d: of zeros); more channels take more workgroups along x. Tiles of 32 keys and values in workgroup memory (≤ 10 KiB).
 // scores: for the queries first … first+rows: probs = P, slopes = P·(dP − delta)·scale, each [rows, t] a head. Tiles of 64 by
 //   64, 16 channels at a time in workgroup memory.
 // row_dots: delta = Σ_channels y·dy.
@@ -22,8 +22,9 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> probs: array<T>;
 @group(0) @binding(7) var<storage, read_write> slopes: array<T>;
 @group(0) @binding(8) var<storage, read> y_in: array<f32>;
-@group(0) @binding(9) var<storage, read_write> delta_out: array<f32>;
-@group(0) @binding(10) var<uniform> p: Params;
+@group(0) @binding(9) var<storage, read> dy_in: array<f32>;
+@group(0) @binding(10) var<storage, read_write> delta_out: array<f32>;
+@group(0) @binding(11) var<uniform> p: Params;
 var<workgroup> keys: array<vec4f, 128>;
 var<workgroup> values: array<vec4f, O * 8u>;
 var<workgroup> tile_a: array<vec4f, 272>;
@@ -192,7 +193,7 @@ fn row_dots(@builtin(global_invocation_id) id: vec3u) {
   var sum = 0.0;
   for (var i = 0u; i < p.d; i++) {
     let at = (id.y * p.d + i) * p.t + id.x;
-    sum = fma(y_in[at], dy[at], sum);
+    sum = fma(y_in[at], dy_in[at], sum);
   }
   delta_out[id.y * p.t + id.x] = sum;
 }

@@ -1,7 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { attentionBlocks } from "../../src/kernels/attention.ts";
+import {
+  attentionBackward,
+  attentionBlocks,
+  attentionDelta,
+  attentionForward,
+} from "../../src/kernels/attention.ts";
 import { attention, ShapeError, type AttentionOptions } from "../../src/tensor/index.ts";
-import { checkOp, type F64 } from "../helpers/check-op.ts";
+import { checkOp, randomArray, relativeError, type F64 } from "../helpers/check-op.ts";
 import { testEngine } from "../helpers/engine.ts";
 
 /** Attention in float64, head by head. */
@@ -86,6 +91,39 @@ describe("attention", () => {
       }
       expect([...new Set(seen)]).toEqual([1]);
     }
+  });
+
+  test("the gradient is the same in blocks of images, of heads and of queries", async () => {
+    const engine = await testEngine();
+    const [images, heads, d, t] = [3, 4, 4, 36];
+    const shape = { images, heads, d, t, headStride: d * t, partStride: heads * d * t };
+    const [host, seed] = [
+      randomArray(3 * images * heads * d * t, 5, -2, 2),
+      randomArray(images * heads * d * t, 6),
+    ];
+    const results = engine.scope(() => {
+      const qkv = engine.tensor(host, [images, 3 * heads * d, t]);
+      const dy = engine.tensor(seed, [images, heads * d, t]);
+      const [out, lse, delta] = [dy.shape, [images, heads, t], [images, heads, t]].map((s) =>
+        engine.empty(s),
+      );
+      if (!out || !lse || !delta) throw new Error("unreachable");
+      attentionForward(engine.device, { qkv, out, lse_out: lse }, shape);
+      attentionDelta(engine.device, { y_in: out, dy_in: dy, delta_out: delta }, shape);
+      return [2 ** 24, 4 * t * t * 2 * heads, 4 * t * t * 3, 4 * t * 8].map((bytes) => {
+        const [probs, slopes] = [0, 1].map(() => engine.empty([images * heads * t * t]));
+        const dqkv = engine.empty(qkv.shape);
+        if (!probs || !slopes) throw new Error("unreachable");
+        const blocks = attentionBlocks(shape, bytes);
+        for (const block of blocks)
+          attentionBackward(engine.device, { qkv, dy, lse, delta, probs, slopes, dqkv }, shape, block);
+        return { dqkv, blocks: blocks.length };
+      });
+    });
+    expect(results.map((r) => r.blocks)).toEqual([1, 2, 6, 60]);
+    const gradients = await Promise.all(results.map((r) => r.dqkv.read()));
+    for (const g of gradients) expect(relativeError(g, gradients[0] as Float32Array)).toBeLessThan(1e-6);
+    for (const r of results) r.dqkv.dispose();
   });
 
   test("refuses heads that do not divide", async () => {

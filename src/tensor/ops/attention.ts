@@ -53,7 +53,7 @@ export const attention = defineOp<[Tensor], [AttentionOptions], { out: Tensor; l
     const shape = shapeOf(qkvShape, options);
     const dqkv = engine.empty(qkvShape, "f32", "attention gradient");
     const delta = engine.empty(lse.shape, "f32", "attention delta");
-    attentionDelta(device, { y_in: y, dy, delta_out: delta }, shape);
+    attentionDelta(device, { y_in: y, dy_in: dy, delta_out: delta }, shape);
     const blocks = attentionBlocks(shape);
     const largest = Math.max(...blocks.map((b) => b.images * b.heads * b.queries)) * shape.t;
     const [probs, slopes] = ["probabilities", "slopes"].map((name) =>
