@@ -1,8 +1,8 @@
 // Who owns what until when. Users never count references: ops run synchronously (they only record), so ownership follows
 // lexical scopes. What a scope makes dies with it, unless returned (moves to the parent) or kept.
 import type { Device } from "../gpu/device.ts";
-import { DisposedError, GradientError } from "./errors.ts";
-import { sizeOf, type Shape } from "./shape.ts";
+import { DisposedError, GradientError, ShapeError } from "./errors.ts";
+import { showShape, sizeOf, type Shape } from "./shape.ts";
 import { backward, releaseNode, type Node } from "./tape.ts";
 import { Storage, Tensor, type Dtype, type TypedData } from "./tensor.ts";
 
@@ -84,7 +84,7 @@ export class Engine {
   /** Uninitialised tensor: recycled memory holds old data, so whoever asks for it writes every element. */
   empty(shape: Shape, dtype: Dtype = "f32", origin = "empty"): Tensor {
     if (shape.some((v) => !Number.isInteger(v) || v < 0))
-      throw new GradientError(`${origin}: shape [${shape.join(",")}]`);
+      throw new ShapeError(`${origin}: shape ${showShape(shape)}; expected whole numbers`);
     return new Tensor(
       this,
       [...shape],
@@ -98,6 +98,8 @@ export class Engine {
   tensor(data: TypedData | readonly number[], shape: Shape = [data.length], origin = "tensor"): Tensor {
     const typed = ArrayBuffer.isView(data) ? data : Float32Array.from(data);
     const dtype = typed instanceof Float32Array ? "f32" : typed instanceof Uint32Array ? "u32" : "i32";
+    if (typed.length !== sizeOf(shape))
+      throw new ShapeError(`${origin}: ${typed.length} values for shape ${showShape(shape)}`);
     const t = this.empty(shape, dtype, origin);
     t.write(typed);
     return t;
