@@ -4,9 +4,12 @@ export { condition, conditionChannels, type ConditionOptions } from "./condition
 export { configFromObject, resolveConfig, type Resolved } from "./config/resolve.ts";
 export { type Config } from "./config/schema.ts";
 export { splitFinetuning, subset, type ImageDataset } from "./dataset.ts";
+export { restoreBatch, summarise, type EvaluationOptions, type Measures, type Restored } from "./evaluate.ts";
 export { addNoise, predictX0, type Denoiser } from "./denoiser.ts";
 export { UserError } from "./errors.ts";
 export { classifierGradient, classifierScale, guidedPredict, type ClassifierGuidance } from "./guidance.ts";
+export { FineTuning, measureNoisy, type FineTuningOptions } from "./finetune.ts";
+export { guidedPredict, type ClassifierGuidance } from "./guidance.ts";
 export { HTransform, type HTransformConfig } from "./htransform.ts";
 export { guidance, measure } from "./likelihood.ts";
 export { deftLoss, type LossInputs, type LossParts } from "./loss.ts";
@@ -15,9 +18,12 @@ export { consistency, psnr, type ImageShape } from "./metrics.ts";
 export { hTransformConfig, priorConfig, scheduleOf } from "./networks.ts";
 export { type Convention, type Operator } from "./operator.ts";
 export { hdr } from "./operators/hdr.ts";
+export { hdr } from "./operators/hdr.ts";
 export { inpainting } from "./operators/inpainting.ts";
 export { superResolution } from "./operators/super-resolution.ts";
 export { phantoms } from "./phantoms.ts";
+export { Pretraining } from "./pretrain.ts";
+export { Prior } from "./prior.ts";
 export {
   deftPredict,
   priorPredict,
@@ -36,4 +42,5 @@ export {
   type ScheduleOptions,
 } from "./schedule.ts";
 export { ssim } from "./ssim.ts";
+export { generatedMasks, makeTask, type Task } from "./task.ts";
 export { learningRate, Trainer } from "./trainer.ts";

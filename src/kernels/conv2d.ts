@@ -25,8 +25,6 @@ import {
 import type { HasBuffer } from "./kernel.ts";
 import { declareVariants, pickVariant, type Variant } from "./variant.ts";
 
-export type { ConvShape } from "./conv2d-shape.ts";
-
 interface ConvVariant extends Variant<ConvShape> {
   readonly forward: (device: Device, buffers: ForwardBuffers, s: ConvShape) => void;
   readonly inputGradient: (device: Device, buffers: InputGradientBuffers, s: ConvShape) => void;

@@ -1,7 +1,7 @@
 // One call checks an op: value against a float64 reference, gradients against central differences OF THE REFERENCE, poisoned
 // memory (every output element is written), and live bytes unchanged afterwards.
 import { expect } from "vitest";
-import { Engine, Tensor, sizeOf } from "../../src/tensor/index.ts";
+import { sizeOf, type Engine, type Tensor } from "../../src/tensor/index.ts";
 import { testEngine } from "./engine.ts";
 
 export type F64 = Float64Array;

@@ -3,8 +3,8 @@ import {
   convForward,
   convInputGradient,
   convWeightGradient,
-  type ConvShape,
 } from "../../kernels/conv2d.ts";
+import type { ConvShape } from "../../kernels/conv2d-shape.ts";
 import { ShapeError } from "../errors.ts";
 import { defineOp, expectDtype, expectRank, expectShape } from "../op.ts";
 import { showShape, type Shape } from "../shape.ts";
