@@ -95,8 +95,10 @@ export async function runLoop(o: TrainLoop): Promise<LoopResult> {
       loss.dispose();
       await fence;
       fence = device.queue.fence();
-      if (step % o.saveEverySteps === 0 && step < totalSteps)
+      if (step % o.saveEverySteps === 0 && step < totalSteps) {
         await saveCheckpoint(folder.checkpoints, trainer, o.metadata);
+        await device.trim();
+      }
       await o.afterStep?.(step, progress);
     }
     await device.queue.idle();

@@ -131,6 +131,7 @@ export async function restoreBatch(
     ),
   );
   for (const t of [x, y, pinv]) t.dispose();
+  await engine.device.trim();
   return { count, original, measurement, methods, evolution, scores };
 }
 

@@ -57,6 +57,12 @@ export class Device {
     });
   }
 
+  /** Waits for the GPU and destroys freed buffers over the pool's cap; for long loops, now and then. */
+  async trim(): Promise<void> {
+    await this.queue.idle();
+    this.pool.trim();
+  }
+
   destroy(): void {
     this.gpu.destroy();
   }

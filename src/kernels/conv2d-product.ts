@@ -42,9 +42,9 @@ const everyTile = subgroups.flatMap((SG) =>
   [4, 8, 16].map((tile) => ({ SG, ROWS: Math.min(SG, tile), BLOCKS: tile / Math.min(SG, tile) })),
 );
 const productKernel = defineKernel(wgsl.conv2dProduct, "product", {
-  values: combine(everyTile, each("BIAS", 0, 1), each("ADD", 0, 1)),
+  values: combine(everyTile, each("COLS", 1, 2), each("BIAS", 0, 1), each("ADD", 0, 1)),
   grid: (p: { columns: number; rows: number; segments: number; per: number }, v) => [
-    Math.ceil(p.columns / Number(v["SG"])),
+    Math.ceil(p.columns / (Number(v["SG"]) * Number(v["COLS"]))),
     Math.ceil(p.rows / (Number(v["BLOCKS"]) * Number(v["ROWS"]))),
     Math.ceil(p.segments / p.per),
   ],
@@ -72,6 +72,10 @@ const fold = defineKernel(wgsl.conv2dUnfold, "fold", {
   grid: (p) => [Math.ceil((p.n * p.h * p.w) / 64), p.c],
 });
 
+/** Where a broadcast is dear (SwiftShader: subgroups of 4), each feeds two vec4s, as long as there are columns enough. */
+const columnsOf = (device: Device, { columns }: ProductSizes): number =>
+  device.subgroupSize === 4 && columns >= 16 ? 2 : 1;
+
 /** The product kernel, its tile chosen by the number of rows: at most 16, since compile time grows with the tile. `add`: onto out. */
 export function product(
   device: Device,
@@ -96,7 +100,14 @@ export function product(
     device,
     buffers,
     { ...zeros, ...sizes },
-    { SG, ROWS, BLOCKS: tile / ROWS, BIAS: buffers.bias ? 1 : 0, ADD: add ? 1 : 0 },
+    {
+      SG,
+      ROWS,
+      BLOCKS: tile / ROWS,
+      COLS: columnsOf(device, sizes),
+      BIAS: buffers.bias ? 1 : 0,
+      ADD: add ? 1 : 0,
+    },
   );
 }
 
