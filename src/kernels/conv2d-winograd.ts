@@ -76,22 +76,47 @@ const byTile = (c: number, tiles: number): Layout => ({
   tile: 4 * quads(c),
 });
 
+/** Runs `fn` with the weights in the transformed domain: made for this call, or once and kept where they are constant. */
+function withTransformedWeights(
+  device: Device,
+  w: HasBuffer,
+  { rows, depth, flip }: { rows: number; depth: number; flip: boolean },
+  fn: (transformed: HasBuffer) => void,
+): void {
+  const floats = 36 * rows * 4 * quads(depth);
+  const [rowStep, depthStep] = flip ? [9, 9 * rows] : [9 * depth, 9];
+  const transform = (out: HasBuffer): void =>
+    weightTransform(
+      device,
+      { input: w, out },
+      { rows, depth, rowStep, depthStep, flip: flip ? 1 : 0, element: 0 },
+    );
+  if (!w.derived) {
+    withWorkspace(device, floats, "transformed weights", (out) => {
+      transform(out);
+      fn(out);
+    });
+    return;
+  }
+  const name = `winograd ${flip}`;
+  let kept = w.derived.get(name);
+  if (!kept) {
+    w.derived.set(name, (kept = device.pool.acquire(4 * floats, "kept transformed weights")));
+    transform({ buffer: kept.buffer });
+  }
+  fn({ buffer: kept.buffer });
+}
+
 /** out[n,rows,h,w] = the 3x3 convolution of input[n,depth,h,w] with w, taken as [rows][depth], or flipped as [depth][rows]. */
 function convolve(
   device: Device,
   { input, w, bias, out }: { input: HasBuffer; w: HasBuffer; bias: HasBuffer | null; out: HasBuffer },
   s: { n: number; h: number; w: number; rows: number; depth: number; flip: boolean },
 ): void {
-  const { rows, depth, flip } = s;
+  const { rows, depth } = s;
   const k4 = quads(depth);
   const aligned = s.w % 4 === 0;
-  withWorkspace(device, 36 * rows * 4 * k4, "transformed weights", (left) => {
-    const [rowStep, depthStep] = flip ? [9, 9 * rows] : [9 * depth, 9];
-    weightTransform(
-      device,
-      { input: w, out: left },
-      { rows, depth, rowStep, depthStep, flip: flip ? 1 : 0, element: 0 },
-    );
+  withTransformedWeights(device, w, s, (left) => {
     for (const [first, images] of parts(s.n, bytesOf(s, Math.max(rows, depth)))) {
       const t4 = quads(images * tilesOf(s));
       withWorkspace(device, 36 * depth * 4 * t4, "transformed input", (right) =>

@@ -1,6 +1,7 @@
 // Runs WGSL: pipelines, bind groups, parameters, launch limits. Knows buffers and numbers, never tensors or gradients.
 import type { Device } from "../gpu/device.ts";
 import { KernelError } from "../gpu/errors.ts";
+import type { PoolBuffer } from "../gpu/pool.ts";
 import { expand, type Entries, type Entry, type Shader, type Values } from "./shader.ts";
 
 /** Anything with a buffer: a tensor fits without this layer knowing what a tensor is. */
@@ -9,6 +10,8 @@ export interface HasBuffer {
   /** Byte range; the whole buffer without one. */
   readonly offset?: number;
   readonly bytes?: number;
+  /** Of a constant: what kernels made from it and keep while it lives, by name (transformed weights). */
+  readonly derived?: Map<string, PoolBuffer> | undefined;
 }
 
 type Buffers<E> = E extends { buffers: infer B extends string } ? { [K in B]: HasBuffer | null } : never;

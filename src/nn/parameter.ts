@@ -55,6 +55,7 @@ export class Declarations {
 }
 
 const ALIGN = 64; // elements: views of a flat tensor start at a multiple of 256 bytes
+const KEPT = 2 ** 28; // bytes that kernels may keep of what they derive from frozen weights (four times the weights)
 const CHUNK = 2 ** 24; // elements of a flat tensor at most, unless one parameter is larger (64 MiB)
 
 export interface Place {
@@ -94,6 +95,7 @@ export class ParameterSet {
     this.flat = sizes.map((n) => this.#zeros(n, "parameters"));
     for (const [p, t] of this.views(this.flat)) {
       t.requiresGrad = options.trainable;
+      if (!options.trainable && 16 * this.count <= KEPT) t.markConstant();
       this.#values.set(p, t);
       p.value = t;
     }

@@ -43,6 +43,8 @@ export class Tensor {
   requiresGrad = false;
   /** The tape node that made it, while the tape lives. */
   node: Node | undefined;
+  /** What kernels derived from a constant (markConstant); undefined on all other tensors. */
+  derived: Map<string, PoolBuffer> | undefined;
   /** Byte range of the buffer that holds the values: views of a larger tensor start at a multiple of 256. */
   readonly offset: number;
   readonly bytes: number;
@@ -119,6 +121,7 @@ export class Tensor {
   copyFrom(from: Tensor): void {
     if (from.size !== this.size)
       throw new ShapeError(`copyFrom: ${from.size} values into [${this.shape.join(",")}]`);
+    this.#dropDerived();
     this.device.queue.copy(from.buffer, from.offset, this.buffer, this.offset, this.size * 4);
   }
 
@@ -128,9 +131,21 @@ export class Tensor {
     return this;
   }
 
+  /** Says that the values stay as they are: kernels may keep what they derive from them (four times the memory for 3x3 weights). */
+  markConstant(): this {
+    this.derived ??= new Map();
+    return this;
+  }
+
+  #dropDerived(): void {
+    for (const memory of this.derived?.values() ?? []) this.device.pool.release(memory);
+    this.derived?.clear();
+  }
+
   dispose(why = "dispose()"): void {
     if (this.#disposed !== undefined) return;
     this.#disposed = why;
+    this.#dropDerived();
     this.#storage.release();
   }
 
@@ -156,6 +171,7 @@ export class Tensor {
   write(data: TypedData): void {
     if (data.length !== this.size)
       throw new ShapeError(`write: ${data.length} values into [${this.shape.join(",")}]`);
+    this.#dropDerived();
     this.device.queue.upload(this.buffer, data, this.offset);
   }
 }
