@@ -33,6 +33,15 @@ export function predictX0(schedule: Schedule, xt: Tensor, eps: Tensor, t: ArrayL
   });
 }
 
+/** ε = (x_t − √ᾱ_t x̂0)/√(1−ᾱ_t): what the noise must be when the picture is x̂0. */
+export function impliedEps(schedule: Schedule, xt: Tensor, x0: Tensor, t: ArrayLike<number>): Tensor {
+  return xt.engine.scope(() => {
+    const a = coefficient(xt.engine, schedule, t, (v) => 1 / Math.sqrt(1 - v));
+    const b = coefficient(xt.engine, schedule, t, (v) => -Math.sqrt(v) / Math.sqrt(1 - v));
+    return lincomb(a, xt, b, x0);
+  });
+}
+
 /** ε_θ(x_t, t) of some network; `calls` counts network evaluations of one image. */
 export interface Denoiser {
   (xt: Tensor, t: ArrayLike<number>): Tensor;

@@ -8,7 +8,7 @@ import type { Config } from "./config/schema.ts";
 import { addNoise } from "./denoiser.ts";
 import { squaredError } from "./loss.ts";
 import { priorConfig } from "./networks.ts";
-import { priorPredict, sampleDdim } from "./sample.ts";
+import { clippedPredict, sampleDdim } from "./sample.ts";
 import { timesteps, type Schedule } from "./schedule.ts";
 import { learningRate, Trainer } from "./trainer.ts";
 
@@ -51,7 +51,7 @@ export class Pretraining {
     });
   }
 
-  /** `n` pictures drawn from the averaged weights by DDIM (η = 0): [n, C, side, side]. */
+  /** `n` pictures drawn from the averaged weights by DDIM (η = 0, x̂0 clamped): [n, C, side, side]. */
   async sample(n: number, numSteps: number, seed: number): Promise<Tensor> {
     const { inChannels, imageSize } = this.network.config;
     const shape = [n, inChannels, imageSize, imageSize];
@@ -62,7 +62,7 @@ export class Pretraining {
       schedule: this.#schedule,
       ts: timesteps(this.#schedule.numTimesteps, 0, numSteps),
       eta: 0,
-      predict: priorPredict(this.#schedule, prior),
+      predict: clippedPredict(this.#schedule, prior),
       start: randomNormal(this.#engine, shape, { seed, stream: streamOf(streams.start, 0) }),
       noise: (k) => randomNormal(this.#engine, shape, { seed, stream: streamOf(streams.sample, k) }),
     });

@@ -1,7 +1,7 @@
 // DDIM sampling (Song et al. 2021) with any prediction of ε and x̂0: the prior alone, DEFT, the projected prior.
-import { lincomb, type Engine, type Tensor } from "../tensor/index.ts";
+import { clamp, lincomb, type Engine, type Tensor } from "../tensor/index.ts";
 import { condition, type ConditionOptions } from "./condition.ts";
-import { predictX0, type Denoiser } from "./denoiser.ts";
+import { impliedEps, predictX0, type Denoiser } from "./denoiser.ts";
 import type { HTransform } from "./htransform.ts";
 import type { Operator } from "./operator.ts";
 import { ddimCoefficients, stepPairs, type Schedule } from "./schedule.ts";
@@ -61,6 +61,15 @@ export function priorPredict(schedule: Schedule, prior: Denoiser): Predict {
     const ts = new Float32Array(xt.dim(0)).fill(t);
     const eps = prior(xt, ts);
     return { eps, x0: predictX0(schedule, xt, eps, ts) };
+  };
+}
+
+/** The prior alone with x̂0 clamped to [-1, 1], as ADM draws pictures (clip_denoised; Dhariwal & Nichol 2021). */
+export function clippedPredict(schedule: Schedule, prior: Denoiser): Predict {
+  const predict = priorPredict(schedule, prior);
+  return (xt, t) => {
+    const x0 = clamp(predict(xt, t).x0, -1, 1);
+    return { eps: impliedEps(schedule, xt, x0, new Float32Array(xt.dim(0)).fill(t)), x0 };
   };
 }
 

@@ -39,7 +39,7 @@ describe("config.yaml", () => {
     );
     const yaml = configToYaml(config);
     expect(configFromYaml(yaml, "f")).toEqual(config);
-    expect(yaml).toMatch(/channel_mult: \[ ?1, 2, 4 ?\]/);
+    expect(yaml).toMatch(/channel_mult: \[ ?1, 2, 4, 4 ?\]/);
   });
 
   it("is refused when it is none", () => {
