@@ -65,19 +65,23 @@ export const htransformPresets: { readonly [name: string]: Preset } = {
   },
 };
 
-/** The size of a run with a shipped prior: it ends within five minutes on two cores without a GPU. */
+/**
+ * The size of a run with a shipped prior: it ends within five minutes on two cores without a GPU. Few steps with η = 1 suit an
+ * h-transform of few updates: its gate has not yet grown to what late, nearly clean steps need (measured in docs/architecture.md).
+ */
 export const embeddedRun: Preset = {
-  "algo.finetune_args.batch_size": 8,
-  "algo.finetune_args.max_steps": 400,
-  "algo.finetune_args.lr": 2e-3,
+  "algo.finetune_args.batch_size": 4,
+  "algo.finetune_args.max_steps": 390,
+  "algo.finetune_args.lr": 2.5e-3,
   "algo.finetune_args.save_every_steps": 100,
   "algo.val_args.batch_size": 8,
-  "algo.val_args.num_steps": 25,
+  "algo.val_args.num_steps": 5,
+  "algo.val_args.eta": 1,
   "algo.val_args.use_ema": true,
   "algo.val_args.sample_freq": -1,
   "algo.ema.update_after_step": 100,
   "loader.batch_size": 16,
-  "exp.num_steps": 25,
+  "exp.num_steps": 5,
   "exp.smoke_test": 1,
 };
 
