@@ -81,6 +81,7 @@ export async function restoreBatch(
         Array.from({ length: count }, (_, k) => 0x7fff0000 + first + k),
       );
       const y = measureNoisy(engine, operator, x, task, o.seed, 0xfff0000 + first).keep();
+      for (const t of operator.held) t.keep();
       return { operator, x: x.keep(), y, pinv: operator.pinv(y) };
     }),
   );
@@ -130,7 +131,7 @@ export async function restoreBatch(
       }),
     ),
   );
-  for (const t of [x, y, pinv]) t.dispose();
+  for (const t of [x, y, pinv, ...operator.held]) t.dispose();
   await engine.device.trim();
   return { count, original, measurement, methods, evolution, scores };
 }

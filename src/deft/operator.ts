@@ -11,6 +11,8 @@ export interface Operator {
   /** [C, H, W] of an image and the shape of its measurement. */
   readonly inShape: Shape;
   readonly outShape: Shape;
+  /** Tensors that the instance holds (masks): who keeps the operator past a scope keeps and disposes of them. */
+  readonly held: readonly Tensor[];
   /** A x. */
   apply(x: Tensor): Tensor;
   /** Aᵀ y, the exact adjoint. */

@@ -12,6 +12,7 @@ export function hdr(inShape: readonly [number, number, number]): Operator {
     name: "hdr",
     inShape,
     outShape: inShape,
+    held: [],
     apply,
     adjoint: pinv,
     pinv,

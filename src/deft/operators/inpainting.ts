@@ -16,6 +16,7 @@ export function inpainting(mask: Tensor, inShape: readonly [number, number, numb
     name: "inp",
     inShape,
     outShape: inShape,
+    held: [mask],
     apply: keep,
     adjoint: keep,
     pinv: keep,

@@ -19,6 +19,7 @@ export function superResolution(k: number, inShape: readonly [number, number, nu
     name: `sr${k}`,
     inShape,
     outShape: [c, h / k, w / k],
+    held: [],
     apply,
     adjoint,
     pinv,
