@@ -55,6 +55,9 @@ export interface Restored {
   >;
 }
 
+/** The measurement noise of the evaluation has a step number of its own, which training does not reach. */
+const EVALUATION = 0xfff0000;
+
 /** Number of sampling steps that `restoreBatch` reports. */
 export const evaluationSteps = (o: Pick<EvaluationOptions, "samples" | "ts">): number =>
   (o.samples + 1) * o.ts.length;
@@ -80,7 +83,7 @@ export async function restoreBatch(
         engine,
         Array.from({ length: count }, (_, k) => 0x7fff0000 + first + k),
       );
-      const y = measureNoisy(engine, operator, x, task, o.seed, 0xfff0000 + first).keep();
+      const y = measureNoisy(engine, operator, x, task, { seed: o.seed, step: EVALUATION, first }).keep();
       for (const t of operator.held) t.keep();
       return { operator, x: x.keep(), y, pinv: operator.pinv(y) };
     }),

@@ -58,7 +58,7 @@ export class FineTuning {
         Array.from({ length: batch.count }, (_, k) => first + k),
       );
       const z = randomNormal(engine, x.shape, { seed, stream: streamOf(streams.noise, step) });
-      const y = engine.noGrad(() => measureNoisy(engine, operator, x, task, seed, step));
+      const y = engine.noGrad(() => measureNoisy(engine, operator, x, task, { seed, step }));
       const t = drawTimesteps(batch.count, schedule.numTimesteps, seed, step);
       const options = task.condition;
       return deftLoss({
@@ -95,18 +95,22 @@ export class FineTuning {
   }
 }
 
-/** y = A x + σ_y n with this step's (or evaluation's) noise. */
+/** y = A x + σ_y n with the noise of a training step, or of evaluated pictures numbered from `first`. */
 export function measureNoisy(
   engine: Engine,
   operator: Operator,
   x: Tensor,
   task: Task,
-  seed: number,
-  step: number,
+  random: { readonly seed: number; readonly step: number; readonly first?: number },
 ): Tensor {
   const { sigmaY } = task.condition;
+  const { seed, step, first = 0 } = random;
   const shape = [x.dim(0), ...operator.outShape];
-  const n =
-    sigmaY > 0 ? randomNormal(engine, shape, { seed, stream: streamOf(streams.measurement, step) }) : null;
-  return measure(operator, x, sigmaY, n);
+  const stream = streamOf(streams.measurement, step);
+  return measure(
+    operator,
+    x,
+    sigmaY,
+    sigmaY > 0 ? randomNormal(engine, shape, { seed, stream, first }) : null,
+  );
 }

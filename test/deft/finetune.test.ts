@@ -116,7 +116,7 @@ describe("fine-tuning", () => {
           : ["pinv", "prior", "deft", "deft_mean4"],
       );
       // Without noise A†y fits y exactly; in-painting adds its own (standard deviation 0.05 on [0, 1]: 26 dB).
-    expect(table.get("pinv")?.consistency).toBeGreaterThan(deg === "sr4" ? 80 : 25);
+      expect(table.get("pinv")?.consistency).toBeGreaterThan(deg === "sr4" ? 80 : 25);
       expect(engine.device.pool.stats.live).toBe(live);
       // A picture's noise follows from its number, not from its batch.
       const alone = await restoreBatch(options, s.data, 2, 1);
