@@ -71,7 +71,7 @@ export const htransformPresets: { readonly [name: string]: Preset } = {
  */
 export const embeddedRun: Preset = {
   "algo.finetune_args.batch_size": 4,
-  "algo.finetune_args.max_steps": 350,
+  "algo.finetune_args.max_steps": 380,
   "algo.finetune_args.lr": 2.5e-3,
   "algo.finetune_args.save_every_steps": 100,
   "algo.val_args.batch_size": 8,
@@ -80,7 +80,7 @@ export const embeddedRun: Preset = {
   "algo.val_args.use_ema": true,
   "algo.val_args.sample_freq": -1,
   "algo.ema.update_after_step": 100,
-  "loader.batch_size": 16,
+  "loader.batch_size": 12,
   "exp.num_steps": 5,
   "exp.smoke_test": 1,
 };
