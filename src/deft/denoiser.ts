@@ -42,6 +42,24 @@ export function impliedEps(schedule: Schedule, xt: Tensor, x0: Tensor, t: ArrayL
   });
 }
 
+/**
+ * (z − ε)·ᾱ_t^(−g/2): its square is the error of ε weighted by ᾱ_t^(−g). g = 0 counts errors of ε alike (Ho et al. 2020), g = 1
+ * those of v = √ᾱ_t ε − √(1−ᾱ_t) x, as ‖v − v̂‖² = ‖ε − ε̂‖²/ᾱ_t (Salimans & Ho 2022, section 4).
+ */
+export function weightedResidual(
+  schedule: Schedule,
+  z: Tensor,
+  eps: Tensor,
+  t: ArrayLike<number>,
+  power: number,
+): Tensor {
+  return z.engine.scope(() => {
+    const a = coefficient(z.engine, schedule, t, (v) => v ** (-power / 2));
+    const b = coefficient(z.engine, schedule, t, (v) => -(v ** (-power / 2)));
+    return lincomb(a, z, b, eps);
+  });
+}
+
 /** ε_θ(x_t, t) of some network; `calls` counts network evaluations of one image. */
 export interface Denoiser {
   (xt: Tensor, t: ArrayLike<number>): Tensor;

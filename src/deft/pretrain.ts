@@ -1,12 +1,12 @@
-// Training of a prior: ε-prediction at uniform timesteps (Ho et al. 2020, algorithm 1).
+// Training of a prior: ε-prediction at uniform timesteps (Ho et al. 2020, algorithm 1), errors weighted by ᾱ_t^(−g): at large t a
+// picture is √ᾱ_t of x_t, so what a small error of ε does to it is large.
 import { ParameterSet } from "../nn/parameter.ts";
 import { initialise } from "../nn/state.ts";
 import { UNet } from "../nn/unet.ts";
-import { affine, randomNormal, type Engine, type Tensor } from "../tensor/index.ts";
+import { affine, randomNormal, square, sum, type Engine, type Tensor } from "../tensor/index.ts";
 import { drawTimesteps, streamOf, streams, upload, type Batches } from "./batches.ts";
 import type { Config } from "./config/schema.ts";
-import { addNoise } from "./denoiser.ts";
-import { squaredError } from "./loss.ts";
+import { addNoise, weightedResidual } from "./denoiser.ts";
 import { priorConfig } from "./networks.ts";
 import { clippedPredict, sampleDdim } from "./sample.ts";
 import { timesteps, type Schedule } from "./schedule.ts";
@@ -37,7 +37,7 @@ export class Pretraining {
     return learningRate(o.lr, this.trainer.steps, o.steps, o.lr_annealing, o.warmup_steps);
   }
 
-  /** Records the next step; the loss (mean of (z − ε)² over all values) is the caller's to read and dispose of. */
+  /** Records the next step; the loss (mean of (z − ε)²·ᾱ_t^(−g) over all values) is the caller's to read and dispose of. */
   step(batch: Awaited<ReturnType<Batches["get"]>>): Tensor {
     const [engine, step, seed] = [this.#engine, this.trainer.steps, this.#seed];
     const { inChannels, imageSize } = this.network.config;
@@ -46,8 +46,9 @@ export class Pretraining {
       const z = randomNormal(engine, x.shape, { seed, stream: streamOf(streams.noise, step) });
       const t = drawTimesteps(batch.count, this.#schedule.numTimesteps, seed, step);
       const xt = addNoise(this.#schedule, x, z, t);
-      const perImage = squaredError(z, this.network.forward(xt, t));
-      return affine(perImage, batch.count / x.size, 0);
+      const power = this.#options.alpha_bar_power;
+      const residual = weightedResidual(this.#schedule, z, this.network.forward(xt, t), t, power);
+      return affine(sum(square(residual), { axes: null }), 1 / x.size, 0);
     });
   }
 

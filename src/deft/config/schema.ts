@@ -287,6 +287,14 @@ export const schema = {
     lr_annealing: bool(true, "learning rate falls linearly to 0 over the run"),
     warmup_steps: int(500, "steps over which the learning rate rises", { min: 0 }),
     ema_beta: number(0.999, "decay of the moving average", { min: 0, max: 1 }),
+    alpha_bar_power: number(
+      0.5,
+      "g of the loss weight 1/alpha_bar_t^g: 0 = Ho et al. 2020, 1 = v-prediction's",
+      {
+        min: 0,
+        max: 1,
+      },
+    ),
     flip: bool(true, "mirror pictures at random"),
     log_freq: int(10, "steps between rows of stats.jsonl", { min: 1 }),
     save_every_steps: int(500, "steps between checkpoints", { min: 1 }),
