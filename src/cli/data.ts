@@ -39,7 +39,10 @@ async function open(
   if (side === null)
     throw new UserError("dataset.image_size: no side is known; pass dataset.image_size=SIDE");
   if (name === "embedded" && root === null) {
-    return { train: await openEmoji({ side, split: "train" }), validation: await openEmoji({ side, split: "test" }) };
+    return {
+      train: await openEmoji({ side, split: "train" }),
+      validation: await openEmoji({ side, split: "test" }),
+    };
   }
   if (name === "phantoms") {
     const length = PHANTOMS + HELD_OUT_PHANTOMS;

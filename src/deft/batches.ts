@@ -12,6 +12,7 @@ export const streams = {
   mask: 6,
   sample: 7,
   start: 8,
+  dropout: 9,
 } as const;
 
 /** Number of an independent stream for purpose and step (or epoch). */

@@ -60,18 +60,10 @@ export class FineTuning {
       const z = randomNormal(engine, x.shape, { seed, stream: streamOf(streams.noise, step) });
       const y = engine.noGrad(() => measureNoisy(engine, operator, x, task, { seed, step }));
       const t = drawTimesteps(batch.count, schedule.numTimesteps, seed, step);
-      const options = task.condition;
-      return deftLoss({
-        schedule,
-        prior: prior.denoise,
-        hTransform: this.hTransform,
-        operator,
-        options,
-        x,
-        y,
-        z,
-        t,
-      }).loss;
+      const [options, hTransform] = [task.condition, this.hTransform];
+      const inputs = { schedule, prior: prior.denoise, hTransform, operator, options, x, y, z, t };
+      const dropped = { seed, stream: streamOf(streams.dropout, step) };
+      return hTransform.dropout.during(dropped, () => deftLoss(inputs).loss);
     });
   }
 

@@ -1,4 +1,5 @@
 // The h-transform network (spec section 3): a small UNet with more input channels and a scalar time gate.
+import type { Dropout } from "../nn/dropout.ts";
 import { linearLayer, type Layer } from "../nn/layers.ts";
 import { Declarations } from "../nn/parameter.ts";
 import { UNet, type UNetConfig } from "../nn/unet.ts";
@@ -43,6 +44,11 @@ export class HTransform {
     const [a, b] = [linearLayer(d.in(0), config.modelChannels, wide), linearLayer(d.in(2), wide, wide)];
     const c = linearLayer(d.in(4), wide, 1, { weight: 0, bias: config.initScalingBias });
     this.#gate = (e) => c(silu(b(silu(a(e)))));
+  }
+
+  /** Dropout of the network's residual blocks. */
+  get dropout(): Dropout {
+    return this.#net.dropout;
   }
 
   /** s(t) [T]: MLP of the timestep embedding; starts at initScalingBias for every t. */

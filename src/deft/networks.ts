@@ -20,6 +20,7 @@ type NetworkOptions = Pick<
   | "resblock_updown"
   | "use_new_attention_order"
   | "learn_sigma"
+  | "dropout"
 >;
 
 function networkOf(o: NetworkOptions): Omit<UNetConfig, "inChannels" | "outChannels" | "numClasses"> {
@@ -29,6 +30,7 @@ function networkOf(o: NetworkOptions): Omit<UNetConfig, "inChannels" | "outChann
   return {
     imageSize: side,
     learnSigma: o.learn_sigma,
+    dropout: o.dropout,
     modelChannels: o.num_channels,
     channelMult: o.channel_mult ?? defaultChannelMult(side),
     numResBlocks: o.num_res_blocks,
@@ -91,6 +93,7 @@ export function classifierConfig(
     resblock_updown: o.resblock_updown,
     use_new_attention_order: false,
     learn_sigma: false,
+    dropout: 0,
   });
   return { ...network, inChannels, outChannels: 1000, numClasses: null, pool: o.pool };
 }

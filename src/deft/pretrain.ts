@@ -47,7 +47,9 @@ export class Pretraining {
       const t = drawTimesteps(batch.count, this.#schedule.numTimesteps, seed, step);
       const xt = addNoise(this.#schedule, x, z, t);
       const power = this.#options.alpha_bar_power;
-      const residual = weightedResidual(this.#schedule, z, this.network.forward(xt, t), t, power);
+      const dropped = { seed, stream: streamOf(streams.dropout, step) };
+      const eps = this.network.dropout.during(dropped, () => this.network.forward(xt, t));
+      const residual = weightedResidual(this.#schedule, z, eps, t, power);
       return affine(sum(square(residual), { axes: null }), 1 / x.size, 0);
     });
   }

@@ -12,6 +12,7 @@ import {
   type Tensor,
 } from "../tensor/index.ts";
 import { conv1dLayer, conv2dLayer, groupNormLayer, linearLayer, type Layer } from "./layers.ts";
+import type { Dropout } from "./dropout.ts";
 import type { Declarations } from "./parameter.ts";
 import { ShapeError } from "../tensor/index.ts";
 
@@ -24,14 +25,16 @@ export interface ResBlockOptions {
   /** emb gives (scale, shift) of the second norm instead of a bias before it. */
   readonly useScaleShiftNorm?: boolean;
   readonly resample?: "up" | "down";
+  /** Before the last convolution, in training. */
+  readonly dropout?: Dropout;
 }
 
 /** A block of the network: takes the features and the time embedding [N, E]; blocks without time ignore it. */
 export type Block = (x: Tensor, emb: Tensor) => Tensor;
 
 /**
- * Residual block: norm, SiLU, (resample), conv3×3; emb → SiLU → linear as bias or (scale, shift); norm, SiLU, conv3×3
- * (starts at zero); plus the input, resampled alike and brought to the new channels.
+ * Residual block: norm, SiLU, (resample), conv3×3; emb → SiLU → linear as bias or (scale, shift); norm, SiLU, dropout,
+ * conv3×3 (starts at zero); plus the input, resampled alike and brought to the new channels.
  */
 export function resBlock(d: Declarations, o: ResBlockOptions): Block {
   const out = o.outChannels ?? o.channels;
@@ -56,7 +59,7 @@ export function resBlock(d: Declarations, o: ResBlockOptions): Block {
       let h = conv1(resample(norm1(x, { silu: true })));
       if (o.useScaleShiftNorm) h = norm2(h, { silu: true, scaleShift: e });
       else h = norm2(add(h, reshape(e, [e.dim(0), out, 1, 1])), { silu: true });
-      return add(skip(resample(x)), conv2(h));
+      return add(skip(resample(x)), conv2(o.dropout ? o.dropout.apply(h) : h));
     });
 }
 

@@ -9,6 +9,7 @@ export {
   type Block,
   type ResBlockOptions,
 } from "./blocks.ts";
+export { Dropout, type DropoutDraw } from "./dropout.ts";
 export { emaDecay, type EmaOptions } from "./ema.ts";
 export { CheckpointError } from "./errors.ts";
 export {

@@ -13,6 +13,7 @@ import {
   type Tensor,
 } from "../tensor/index.ts";
 import { attentionBlock, attentionPool, resBlock, type Block } from "./blocks.ts";
+import { Dropout } from "./dropout.ts";
 import {
   conv2dLayer,
   downsampleLayer,
@@ -44,6 +45,8 @@ export interface UNetConfig {
   readonly useNewAttentionOrder: boolean;
   /** null: no class conditioning. */
   readonly numClasses: number | null;
+  /** Share of the values that residual blocks drop in training; absent: 0. */
+  readonly dropout?: number;
 }
 
 /** Called with the name of each top-level block and its output: for tests that look for the first diverging layer. */
@@ -58,9 +61,9 @@ interface Sequence {
 function encoder(
   d: Declarations,
   c: UNetConfig,
+  dropout: Dropout,
 ): { blocks: Sequence[]; widths: number[]; channels: number; factor: number } {
-  const embChannels = 4 * c.modelChannels;
-  const block = resOptions(c, embChannels);
+  const block = resOptions(c, dropout);
   let channels = Math.floor((c.channelMult[0] ?? 1) * c.modelChannels);
   const first = conv2dLayer(d.in("input_blocks.0.0"), c.inChannels, channels);
   const blocks: Sequence[] = [{ name: "input_blocks.0", run: (x) => first(x) }];
@@ -90,9 +93,10 @@ function encoder(
   return { blocks, widths, channels, factor };
 }
 
-const resOptions = (c: UNetConfig, embChannels: number) => ({
-  embChannels,
+const resOptions = (c: UNetConfig, dropout: Dropout) => ({
+  embChannels: 4 * c.modelChannels,
   useScaleShiftNorm: c.useScaleShiftNorm,
+  dropout,
 });
 
 const chain =
@@ -100,8 +104,8 @@ const chain =
   (x, emb) =>
     x.engine.scope(() => parts.reduce((h, part) => part(h, emb), x));
 
-function middle(d: Declarations, c: UNetConfig, channels: number): Block {
-  const block = { ...resOptions(c, 4 * c.modelChannels), channels };
+function middle(d: Declarations, c: UNetConfig, dropout: Dropout, channels: number): Block {
+  const block = { ...resOptions(c, dropout), channels };
   return chain([
     resBlock(d.in("middle_block.0"), block),
     attentionBlock(d.in("middle_block.1"), { ...c, channels }),
@@ -132,6 +136,7 @@ function encode(blocks: readonly Sequence[], x: Tensor, emb: Tensor, probe: Prob
 
 export class UNet {
   readonly config: UNetConfig;
+  readonly dropout: Dropout;
   readonly declarations: Declarations;
   readonly #embed: (
     engine: Engine,
@@ -147,6 +152,7 @@ export class UNet {
   constructor(config: UNetConfig, declarations = new Declarations()) {
     const [c, d] = [config, declarations];
     this.config = c;
+    this.dropout = new Dropout(c.dropout ?? 0);
     this.declarations = d;
     const embChannels = 4 * c.modelChannels;
     const time = timeEmbed(d.in("time_embed"), c.modelChannels);
@@ -164,10 +170,10 @@ export class UNet {
         );
       return add(emb, embedding(table.value, engine.tensor(Uint32Array.from(labels))));
     };
-    const { blocks, widths, channels: top, factor: deepest } = encoder(d, c);
+    const { blocks, widths, channels: top, factor: deepest } = encoder(d, c, this.dropout);
     this.#encoder = blocks;
-    this.#middle = middle(d, c, top);
-    const block = resOptions(c, embChannels);
+    this.#middle = middle(d, c, this.dropout, top);
+    const block = resOptions(c, this.dropout);
     const upHeads = c.numHeadsUpsample ?? -1;
     const up = { ...c, numHeads: upHeads > 0 ? upHeads : c.numHeads };
     let [channels, factor] = [top, deepest];
@@ -261,6 +267,7 @@ export interface EncoderUNetConfig extends UNetConfig {
 /** The encoder half with a pooled head: the noisy classifier of ADM. outChannels is the number of classes. */
 export class EncoderUNet {
   readonly config: EncoderUNetConfig;
+  readonly dropout: Dropout;
   readonly declarations: Declarations;
   readonly #time: Layer;
   readonly #encoder: readonly Sequence[];
@@ -270,11 +277,12 @@ export class EncoderUNet {
   constructor(config: EncoderUNetConfig, declarations = new Declarations()) {
     const [c, d] = [config, declarations];
     this.config = c;
+    this.dropout = new Dropout(c.dropout ?? 0);
     this.declarations = d;
     this.#time = timeEmbed(d.in("time_embed"), c.modelChannels);
-    const { blocks, channels, factor } = encoder(d, c);
+    const { blocks, channels, factor } = encoder(d, c, this.dropout);
     this.#encoder = blocks;
-    this.#middle = middle(d, c, channels);
+    this.#middle = middle(d, c, this.dropout, channels);
     const norm = groupNormLayer(d.in("out.0"), channels);
     if (c.pool === "attention") {
       const side = Math.floor(c.imageSize / factor);

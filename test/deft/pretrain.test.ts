@@ -75,6 +75,24 @@ describe("pretraining", () => {
   });
 });
 
+test("dropout changes what training computes, and a run repeats itself to the bit", async () => {
+  const engine = await testEngine();
+  const lossesOf = async (rate: number) => {
+    const { config, schedule, batches } = setUp(`model.dropout=${rate}`);
+    const run = new Pretraining(engine, schedule, config);
+    const losses: number[] = [];
+    for (let step = 0; step < 4; step++) {
+      const loss = run.step(await batches.get(step));
+      losses.push((await loss.read())[0]!);
+      loss.dispose();
+    }
+    return losses;
+  };
+  const dropped = await lossesOf(0.5);
+  expect(await lossesOf(0.5)).toEqual(dropped);
+  expect((await lossesOf(0))[3]).not.toBe(dropped[3]);
+});
+
 test("with power 1 the squared residual is the error of v = √ᾱ ε − √(1−ᾱ) x (Salimans & Ho 2022)", async () => {
   const engine = await testEngine();
   const { schedule } = setUp();

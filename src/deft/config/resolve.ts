@@ -312,8 +312,6 @@ function notice(values: ReadonlyMap<string, Value>, warnings: string[]): void {
   const processes =
     Number(values.get("dist.num_processes_per_node")) * Number(values.get("dist.num_proc_node"));
   for (const group of ["model", "htransform_model"]) {
-    if (Number(values.get(`${group}.dropout`)) > 0)
-      warnings.push(`${group}.dropout: not applied; training runs without it`);
     if (values.get(`${group}.use_fp16`) === true)
       warnings.push(`${group}.use_fp16: not applied; the network runs in float32`);
   }

@@ -1,5 +1,5 @@
 // One line an op.
-export { conv1d, conv2d, convTranspose2d, type ConvOptions } from "./conv2d.ts";
+export { conv1d, conv2d, conv2dWeightGradient, convTranspose2d, type ConvOptions } from "./conv2d.ts";
 export { groupNorm, type GroupNormOptions } from "./group-norm.ts";
 export { matmul, type MatmulOptions } from "./matmul.ts";
 export { linear } from "./linear.ts";
@@ -35,6 +35,7 @@ export { pad, reflectionPad2d, type Padding, type Padding2d } from "./pad.ts";
 export { permute, pixelShuffle, pixelUnshuffle } from "./permute.ts";
 export { attention, type AttentionOptions } from "./attention.ts";
 export { randomNormal, randomUniform, randomWords, type RandomOptions } from "./random.ts";
+export { dropout, type DropoutOptions } from "./dropout.ts";
 export { embedding, indexSelect } from "./embedding.ts";
 export { timestepEmbedding } from "./timestep-embedding.ts";
 export { logSoftmax, softmax } from "./softmax.ts";

@@ -14,7 +14,8 @@ export interface RandomOptions {
   readonly first?: number;
 }
 
-function drawOf(op: string, shape: Shape, { seed, stream, first = 0 }: RandomOptions): Draw {
+/** The numbers that `options` name for `shape`, or ShapeError. */
+export function drawOf(op: string, shape: Shape, { seed, stream, first = 0 }: RandomOptions): Draw {
   for (const [name, value] of Object.entries({ seed, stream, first }))
     if (!Number.isSafeInteger(value))
       throw new ShapeError(`${op}: ${name} is ${value}; expected a whole number below 2^53`);
