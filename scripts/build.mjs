@@ -23,3 +23,10 @@ await build({
   splitting: true, // the three share one tensor layer
   chunkNames: "chunks/[name]-[hash]",
 });
+await build({
+  ...common,
+  entryPoints: { node: "src/cli/node.ts" },
+  outdir: "dist/lib",
+  platform: "node",
+  external,
+});

@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { Engine, ShapeError, conv1d, conv2d, openDevice } from "../../src/tensor/index.ts";
+import {
+  Engine,
+  ShapeError,
+  conv1d,
+  conv2d,
+  conv2dWeightGradient,
+  openDevice,
+} from "../../src/tensor/index.ts";
 import { checkOp, randomArray, relativeError } from "../helpers/check-op.ts";
 import { testEngine } from "../helpers/engine.ts";
 import { testAdapter } from "../helpers/gpu.ts";
@@ -106,6 +113,35 @@ describe("conv2d", () => {
       const both = engine.device.queue.counters.dispatches;
       engine.gradients(z, [x, w], engine.tensor(new Float32Array(32), [1, 2, 4, 4]));
       expect(engine.device.queue.counters.dispatches - both).toBeGreaterThan(one);
+    });
+  });
+
+  test("conv2dWeightGradient computes the weights' gradient and nothing else", async () => {
+    const engine = await testEngine();
+    const all = cases.filter(([, k]) => k.kh === 3);
+    expect(all.length).toBeGreaterThan(5);
+    for (const [name, k] of all) {
+      const { n, c, h, w, o, kh, kw, stride, padding } = k;
+      const [oh, ow] = [h, w].map((v) => Math.floor((v + 2 * padding - 3) / stride) + 1) as [number, number];
+      const [x, dy] = [randomArray(n * c * h * w, 1), randomArray(n * o * oh * ow, 3)];
+      const dw = engine.scope(() => {
+        const [tx, tdy] = [engine.tensor(x, [n, c, h, w]), engine.tensor(dy, [n, o, oh, ow])];
+        return conv2dWeightGradient(tx, tdy, [o, c, kh, kw], { stride, padding });
+      });
+      const want = weightGradient(Float64Array.from(x), Float64Array.from(dy), k);
+      expect(dw.shape).toEqual([o, c, kh, kw]);
+      expect(relativeError(await dw.read(), want), name).toBeLessThan(3e-6);
+      dw.dispose();
+    }
+    engine.scope(() => {
+      const [x, dy] = [
+        engine.tensor(new Float32Array(32), [1, 2, 4, 4]),
+        engine.tensor([1, 2, 3], [1, 3, 1, 1]),
+      ];
+      expect(() => conv2dWeightGradient(x, dy, [3, 2, 3, 3])).toThrow(
+        /dy has shape \[1,3,1,1\]; expected \[1,3,2,2\]/,
+      );
+      expect(() => conv2dWeightGradient(x, dy, [3, 4, 3, 3])).toThrow(/expected \[o, 2, kh, kw\]/);
     });
   });
 

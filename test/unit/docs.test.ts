@@ -36,7 +36,7 @@ describe.each(documents)("%s", (document) => {
   const prose = read(document).replace(/^```[\s\S]*?^```/gm, "");
 
   it("names files that exist", () => {
-    const folders = /^(src|shaders|test|scripts|docs|assets|\.ci)\//;
+    const folders = /^(src|shaders|test|bench|scripts|docs|assets|\.ci)\//;
     const files = /^(package|tsconfig|eslint\.config|vitest\.config)\S*\.(json|js|ts)$/;
     const named = [...prose.matchAll(/`([^`\n]+)`/g)].map(([, code]) => code ?? "");
     const paths = named.filter((code) => folders.test(code) || files.test(code));
@@ -55,6 +55,7 @@ describe.each(documents)("%s", (document) => {
 const entries = {
   "deft-webgpu/nn": path.join(root, "src/nn/index.ts"),
   "deft-webgpu/deft": path.join(root, "src/deft/index.ts"),
+  "deft-webgpu/node": path.join(root, "src/cli/node.ts"),
   "deft-webgpu": path.join(root, "src/tensor/index.ts"),
 };
 

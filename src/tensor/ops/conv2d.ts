@@ -122,6 +122,44 @@ export const conv2d = convolution("conv2d", 4);
 export const conv1d = convolution("conv1d", 3);
 
 /**
+ * The gradient of sum(conv2d(x, w, null, options)·dy) by w alone, without the convolution (PyTorch's nn.grad.conv2d_weight; that
+ * by x is convTranspose2d). x: f32[N,C,H,W], dy: f32[N,O,OH,OW] as conv2d gives it, wShape: [O,C,KH,KW], the result's shape.
+ * Has no gradient of its own.
+ */
+export const conv2dWeightGradient = defineOp<[Tensor, Tensor], [wShape: Shape, options?: ConvOptions]>(
+  "conv2dWeightGradient",
+  {
+    inputs: 2,
+    check(x, dy, wShape, options = {}) {
+      const op = "conv2dWeightGradient";
+      for (const [t, what] of [
+        [x, "x"],
+        [dy, "dy"],
+      ] as const) {
+        expectDtype(op, t, "f32", what);
+        expectRank(op, t, 4, what);
+      }
+      checkOptions(op, options);
+      if (wShape.length !== 4 || wShape[1] !== x.shape[1])
+        throw new ShapeError(
+          `${op}: wShape ${showShape(wShape)} for x ${showShape(x.shape)}; expected [o, ${x.shape[1]}, kh, kw]`,
+        );
+      const s = sizes(x.shape, wShape, options);
+      if (Math.min(s.n, s.c, s.o, s.kh, s.kw, s.oh, s.ow) < 1)
+        throw new ShapeError(
+          `${op}: x ${showShape(x.shape)} and wShape ${showShape(wShape)} leave no output`,
+        );
+      expectShape(op, dy, [s.n, s.o, s.oh, s.ow], "dy");
+    },
+    forward(x, dy, wShape, options = {}) {
+      const out = x.engine.empty(wShape, "f32", "conv2dWeightGradient");
+      convWeightGradient(x.device, { x, dy, out }, sizes(x.shape, wShape, options));
+      return { out };
+    },
+  },
+);
+
+/**
  * Transposed convolution: the input gradient of conv2d with the same w, plus b (PyTorch's conv_transpose2d).
  * x: f32[N,I,H,W], w: f32[I,O,KH,KW], b: f32[O] or null; y: f32[N,O,(H - 1)·stride - 2·padding + KH, …]. Saves as conv2d.
  */
