@@ -21,6 +21,7 @@ type NetworkOptions = Pick<
   | "use_new_attention_order"
   | "learn_sigma"
   | "dropout"
+  | "norm_groups"
 >;
 
 function networkOf(o: NetworkOptions): Omit<UNetConfig, "inChannels" | "outChannels" | "numClasses"> {
@@ -31,6 +32,7 @@ function networkOf(o: NetworkOptions): Omit<UNetConfig, "inChannels" | "outChann
     imageSize: side,
     learnSigma: o.learn_sigma,
     dropout: o.dropout,
+    normGroups: o.norm_groups,
     modelChannels: o.num_channels,
     channelMult: o.channel_mult ?? defaultChannelMult(side),
     numResBlocks: o.num_res_blocks,
@@ -94,6 +96,7 @@ export function classifierConfig(
     use_new_attention_order: false,
     learn_sigma: false,
     dropout: 0,
+    norm_groups: 32,
   });
   return { ...network, inChannels, outChannels: 1000, numClasses: null, pool: o.pool };
 }

@@ -25,6 +25,8 @@ export interface ResBlockOptions {
   /** emb gives (scale, shift) of the second norm instead of a bias before it. */
   readonly useScaleShiftNorm?: boolean;
   readonly resample?: "up" | "down";
+  /** Groups of the norms; default 32. */
+  readonly normGroups?: number;
   /** Before the last convolution, in training. */
   readonly dropout?: Dropout;
 }
@@ -38,10 +40,10 @@ export type Block = (x: Tensor, emb: Tensor) => Tensor;
  */
 export function resBlock(d: Declarations, o: ResBlockOptions): Block {
   const out = o.outChannels ?? o.channels;
-  const norm1 = groupNormLayer(d.in("in_layers.0"), o.channels);
+  const norm1 = groupNormLayer(d.in("in_layers.0"), o.channels, o.normGroups);
   const conv1 = conv2dLayer(d.in("in_layers.2"), o.channels, out);
   const embed = linearLayer(d.in("emb_layers.1"), o.embChannels, o.useScaleShiftNorm ? 2 * out : out);
-  const norm2 = groupNormLayer(d.in("out_layers.0"), out);
+  const norm2 = groupNormLayer(d.in("out_layers.0"), out, o.normGroups);
   const conv2 = conv2dLayer(d.in("out_layers.3"), out, out, { zero: true });
   const skip: Layer =
     out === o.channels
@@ -69,6 +71,8 @@ export interface AttentionOptions {
   /** Overrides numHeads when given (> 0): heads = channels / numHeadChannels. */
   readonly numHeadChannels?: number;
   readonly useNewAttentionOrder?: boolean;
+  /** Groups of the norm; default 32. */
+  readonly normGroups?: number;
 }
 
 /** Number of attention heads, or ShapeError when the channels do not divide. */
@@ -84,7 +88,7 @@ export function headsOf(channels: number, numHeads: number, numHeadChannels: num
 /** Self-attention over all pixels: norm, qkv, softmax(qᵀk/√d)·v, projection (starts at zero), plus the input. */
 export function attentionBlock(d: Declarations, o: AttentionOptions): Block {
   const heads = headsOf(o.channels, o.numHeads ?? 1, o.numHeadChannels ?? -1);
-  const norm = groupNormLayer(d.in("norm"), o.channels);
+  const norm = groupNormLayer(d.in("norm"), o.channels, o.normGroups);
   const qkv = conv1dLayer(d.in("qkv"), o.channels, 3 * o.channels);
   const project = conv1dLayer(d.in("proj_out"), o.channels, o.channels, true);
   return (x) =>

@@ -52,14 +52,14 @@ export function linearLayer(
 
 export type Norm = (x: Tensor, options?: { silu?: boolean; scaleShift?: Tensor | null }) => Tensor;
 
-/** Group norm with 32 groups and eps 1e-5, then scale and shift, then SiLU, as asked. */
-export function groupNormLayer(d: Declarations, channels: number): Norm {
+/** Group norm with eps 1e-5, then scale and shift, then SiLU, as asked. weight, bias [channels]. ADM has 32 groups. */
+export function groupNormLayer(d: Declarations, channels: number, groups = 32): Norm {
   const [gamma, beta]: [Parameter, Parameter] = [
     d.add("weight", [channels], 1),
     d.add("bias", [channels], 0),
   ];
   return (x, { silu = false, scaleShift = null } = {}) =>
-    groupNorm(x, gamma.value, beta.value, scaleShift, { groups: 32, silu });
+    groupNorm(x, gamma.value, beta.value, scaleShift, { groups, silu });
 }
 
 /** Nearest ×2, then a 3×3 convolution ("conv") when asked. */

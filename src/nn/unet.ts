@@ -43,6 +43,11 @@ export interface UNetConfig {
   readonly useScaleShiftNorm: boolean;
   readonly resblockUpdown: boolean;
   readonly useNewAttentionOrder: boolean;
+  /**
+   * Groups of the norms; absent: 32, as ADM has. A group of one channel loses its mean, so a network of few channels that is to
+   * predict a picture's mean colour needs fewer groups.
+   */
+  readonly normGroups?: number;
   /** null: no class conditioning. */
   readonly numClasses: number | null;
   /** Share of the values that residual blocks drop in training; absent: 0. */
@@ -96,6 +101,7 @@ function encoder(
 const resOptions = (c: UNetConfig, dropout: Dropout) => ({
   embChannels: 4 * c.modelChannels,
   useScaleShiftNorm: c.useScaleShiftNorm,
+  ...(c.normGroups !== undefined && { normGroups: c.normGroups }),
   dropout,
 });
 
@@ -204,7 +210,7 @@ export class UNet {
         decoder.push({ name, run: chain(parts) });
       }
     this.#decoder = decoder;
-    const norm = groupNormLayer(d.in("out.0"), channels);
+    const norm = groupNormLayer(d.in("out.0"), channels, c.normGroups);
     const conv = conv2dLayer(d.in("out.2"), channels, c.outChannels * (c.learnSigma ? 2 : 1), { zero: true });
     this.#out = (x) => conv(norm(x, { silu: true }));
   }
@@ -283,7 +289,7 @@ export class EncoderUNet {
     const { blocks, channels, factor } = encoder(d, c, this.dropout);
     this.#encoder = blocks;
     this.#middle = middle(d, c, this.dropout, channels);
-    const norm = groupNormLayer(d.in("out.0"), channels);
+    const norm = groupNormLayer(d.in("out.0"), channels, c.normGroups);
     if (c.pool === "attention") {
       const side = Math.floor(c.imageSize / factor);
       const pool = attentionPool(d.in("out.2"), {

@@ -190,8 +190,11 @@ describe("what follows from the task", () => {
 
 describe("networks that cannot be built are refused", () => {
   it.each([
-    [["model.num_channels=40"], /^model\.num_channels: 40 channels .* multiple of 32/],
-    [["htransform_model.channel_mult=[0.5,1]"], /^htransform_model\.num_channels: 16 channels/],
+    [["model.num_channels=44"], /^model\.num_channels: 44 channels .* multiple of norm_groups, 8/],
+    [
+      ["htransform_model.channel_mult=[0.5,1]", "htransform_model.norm_groups=32"],
+      /^htransform_model\.num_channels: 16 channels .* multiple of norm_groups, 32/,
+    ],
     [
       ["htransform_model.num_head_channels=24"],
       /^htransform_model\.num_head_channels: does not divide the 32/,

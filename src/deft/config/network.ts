@@ -1,11 +1,9 @@
 import { UserError } from "../errors.ts";
 import type { Value } from "./fields.ts";
 
-const GROUP_NORM = 32;
-
 /**
- * Refuses a network (`model` or `htransform_model`) that cannot be built: channels of a level that the 32
- * groups of the norm do not divide, attention heads that do not divide them, a side that cannot be halved for
+ * Refuses a network (`model` or `htransform_model`) that cannot be built: channels of a level that the
+ * groups of the norms do not divide, attention heads that do not divide them, a side that cannot be halved for
  * each level.
  */
 export function checkNetwork(group: string, values: ReadonlyMap<string, Value>): void {
@@ -15,6 +13,7 @@ export function checkNetwork(group: string, values: ReadonlyMap<string, Value>):
   const mult = value("channel_mult") as readonly number[];
   const attention = value("attention_resolutions") as readonly number[];
   const headChannels = Number(value("num_head_channels"));
+  const groups = Number(value("norm_groups"));
   const halvings = mult.length - 1;
   if (side % 2 ** halvings !== 0) {
     throw new UserError(
@@ -23,9 +22,9 @@ export function checkNetwork(group: string, values: ReadonlyMap<string, Value>):
   }
   mult.forEach((m, level) => {
     const channels = base * m;
-    if (channels % GROUP_NORM !== 0) {
+    if (channels % groups !== 0) {
       throw new UserError(
-        `${group}.num_channels: ${channels} channels at level ${level} (${base} x ${m}); expected a multiple of ${GROUP_NORM}`,
+        `${group}.num_channels: ${channels} channels at level ${level} (${base} x ${m}); expected a multiple of norm_groups, ${groups}`,
       );
     }
     if (!attention.includes(side / 2 ** level) && level < halvings) return;

@@ -6,11 +6,15 @@ export type Preset = { readonly [key: string]: Value };
 /** Side of the pictures that the embedded priors draw. The weight file's own metadata goes before it. */
 export const EMBEDDED_SIDE = 32;
 
-/** The embedded priors: weight file under assets/, and the network to train where there is no file yet. */
+/**
+ * The embedded priors: weight file under assets/, and the network to train where there is no file yet. Eight groups, since with ADM's
+ * 32 the top level's 32 channels would each lose its mean, and with it the picture's mean colour.
+ */
 const embeddedNetwork: Preset = {
   "model.image_size": EMBEDDED_SIDE,
   "model.num_channels": 32,
   "model.channel_mult": [1, 2, 4, 4],
+  "model.norm_groups": 8,
   "model.num_res_blocks": 1,
   "model.attention_resolutions": [8, 4],
   "model.num_head_channels": 32,
@@ -60,6 +64,7 @@ export const htransformPresets: { readonly [name: string]: Preset } = {
   embedded: {
     "htransform_model.num_channels": 32,
     "htransform_model.channel_mult": [1, 1],
+    "htransform_model.norm_groups": 8,
     "htransform_model.attention_resolutions": [],
     "htransform_model.resblock_updown": false,
   },

@@ -33,6 +33,10 @@ const network = {
     numbers([], "channels of each level as multiples of num_channels; null: follows the side"),
   ),
   num_res_blocks: int(1, "residual blocks a level", { min: 1, max: 16 }),
+  norm_groups: int(32, "groups of the norms; ADM: 32, fewer suit networks of few channels", {
+    min: 1,
+    max: 64,
+  }),
   num_heads: int(4, "attention heads where num_head_channels is -1", { min: 1, max: 64 }),
   num_heads_upsample: int(-1, "attention heads of the decoder; -1: num_heads", { min: -1, max: 64 }),
   use_scale_shift_norm: bool(true, "time enters as scale and shift of the norm"),
