@@ -1,0 +1,99 @@
+// What is measured: the cases of the peers' harness, and a training and a sampling step of DEFT.
+import { readFileSync } from "node:fs";
+import { deftCost } from "./deft.mjs";
+import { inputs, prod, uniform } from "./peers/lib/data.mjs";
+import { describe } from "./peers/lib/models.mjs";
+
+const harness = JSON.parse(readFileSync(new URL("peers/cases.json", import.meta.url), "utf8"));
+
+/** Group of a case, in the order of the table. */
+const groupOf = (c) => {
+  if (c.kind === "deft") return c.mode === "step" ? "deft-training-step" : "deft-sampling-step";
+  if (c.kind !== "model") return "kernels";
+  if (c.model === "block") return "blocks";
+  return c.mode === "step" ? "unet-training-step" : "unet-forward";
+};
+
+/** Cases by name; those of DEFT take the networks and the batch of the program's default run. */
+export const cases = Object.fromEntries(
+  Object.entries({
+    ...harness,
+    deft_step: { kind: "deft", mode: "step", options: [] },
+    deft_sample: { kind: "deft", mode: "sample", options: [] },
+  }).map(([name, c]) => [name, { ...c, group: groupOf(c) }]),
+);
+
+/** Names of the cases that `only` (names and groups with commas between) asks for; all without it. */
+export function chosenCases(only) {
+  if (!only) return Object.keys(cases);
+  return only.split(",").flatMap((word) => {
+    const found = Object.keys(cases).filter((name) => name === word || cases[name].group === word);
+    if (found.length > 0) return found;
+    const groups = [...new Set(Object.values(cases).map((c) => c.group))];
+    throw new Error(
+      `--only: no case or group ${word}; expected some of ${[...groups, ...Object.keys(cases)].join(", ")}`,
+    );
+  });
+}
+
+/** Multiply-adds of a pass counted as two; a backward pass counts as two forward passes. Null where bytes rule. */
+export function flopsOf(c) {
+  switch (c.kind) {
+    case "matmul":
+      return 2 * c.m * c.k * c.n;
+    case "conv":
+      return 2 * c.n * c.co * c.h * c.w * c.ci * c.ks * c.ks;
+    case "attn":
+      return 4 * c.b * c.heads * c.t * c.t * c.d * (c.mode === "fwd" ? 1 : 3);
+    case "model":
+      return describe(c.model, c.cfg).flops * (c.mode === "fwd" ? 1 : 3);
+    case "deft":
+      return deftCost(c);
+    default:
+      return null;
+  }
+}
+
+/** Bytes that a pass moves at least: inputs read and outputs written once. Null for networks. */
+export function bytesOf(c) {
+  switch (c.kind) {
+    case "matmul":
+      return 4 * (c.m * c.k + c.k * c.n + c.m * c.n);
+    case "conv":
+      return 4 * (c.n * (c.ci + c.co) * c.h * c.w + c.co * c.ci * c.ks * c.ks);
+    case "attn":
+      return 4 * c.b * c.heads * c.t * c.d * (c.mode === "fwd" ? 4 : 12);
+    case "gn_silu":
+      return 4 * c.n * c.c * c.h * c.w * (c.mode === "fwd" ? 2 : 5);
+    case "chain":
+      return 8 * c.size;
+    case "sum":
+      return 4 * c.size;
+    case "adam":
+      return 28 * c.size;
+    default:
+      return null;
+  }
+}
+
+/** Inputs of a case, the same as in the harness. */
+export function dataOf(c) {
+  if (c.kind !== "model") return inputs(c);
+  const { params, shapes } = describe(c.model, c.cfg);
+  const scale = ({ shape, kind }) =>
+    kind === "w"
+      ? 1 / Math.sqrt(shape.length === 2 ? shape[0] : prod(shape.slice(1)))
+      : kind === "b"
+        ? 0.1
+        : 0.5;
+  const tensor = (seed, shape) => ({ shape, data: uniform(seed, prod(shape)) });
+  return {
+    params: params.map((q, i) => {
+      const values = uniform(100 + i, prod(q.shape), scale(q));
+      return { ...q, data: q.kind === "g" ? values.map((v) => v + 1) : values };
+    }),
+    x: tensor(1, shapes.x),
+    emb: tensor(2, shapes.emb),
+    target: tensor(3, shapes.target),
+  };
+}
