@@ -21,7 +21,7 @@ export function page(before, result) {
   return parts.filter(Boolean).join("\n\n") + "\n";
 }
 
-function section(title, { rows, others, versions, commit, date, rounds }) {
+function section(title, { rows, inexact, others, versions, commit, date, rounds }) {
   const cell = ({ ms, why }) => (ms === null ? why : number(ms));
   const ratio = (ours, theirs) => (Number.isFinite(theirs) ? (ours / theirs).toFixed(2) : "");
   const steady = rows.map((row) => [
@@ -45,6 +45,12 @@ function section(title, { rows, others, versions, commit, date, rounds }) {
     `Commit ${commit}, ${date.slice(0, 10)}, Node ${process.version}; ${versions.join(", ")}. Medians of ${rounds} processes each, in ms. Geometric mean of ours ÷ best: ${mean.toFixed(3)}.`,
     "",
     ...markdown(["case", "ours", ...others, "ours ÷ best"], steady),
+    ...(inexact.length === 0
+      ? []
+      : [
+          "",
+          `Outputs that miss the reference: ${inexact.map((e) => `\`${e.name}\` of ${e.engine} by ${e.error}`).join(", ")} of their norm.`,
+        ]),
     ...(first.length === 0
       ? []
       : [

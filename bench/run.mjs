@@ -179,7 +179,8 @@ async function comparePeers(common) {
     await writeFormatted(file, page(readFileSync(file, "utf8"), { ...common, ...result }));
     console.log("written: docs/performance.md");
   }
-  if (result.wrong.length > 0) throw new Error(result.wrong.join("; "));
+  for (const { name, engine, error } of result.inexact)
+    console.log(`${name}: outputs of ${engine} are off by ${error} of the reference`);
 }
 
 async function main() {
