@@ -21,24 +21,55 @@ struct Params { n: u32, c: u32, h: u32, w: u32, o: u32, oh: u32, ow: u32, padY: 
 var<workgroup> left: array<f32, 16u * PITCH>;
 var<workgroup> right: array<f32, 16u * PITCH>;
 
-fn inputAt(n: u32, c: u32, y: u32, x0: u32) -> f32 {
-  // y and x0 are counted from the padding's corner; below padX or padY the difference wraps and fails the comparison.
+// Zero past the last channel and outside the map. y and x are counted from the padding's corner; below padY or padX the
+// differences wrap and fail the comparison.
+fn inputAt(n: u32, c: u32, y: u32, x: u32) -> f32 {
   let iy = y - p.padY;
-  let ix = x0 - p.padX;
-  if (iy >= p.h || ix >= p.w) { return 0.0; }
+  let ix = x - p.padX;
+  if (c >= p.c || iy >= p.h || ix >= p.w) { return 0.0; }
   return input[((n * p.c + c) * p.h + iy) * p.w + ix];
 }
 
-/** acc[i][j] += left[k][4 row + i] * right[k][column + 16 j] over the sixteen k of a tile. */
-fn multiply(acc: ptr<function, array<vec4f, 4>>, row: u32, column: u32) {
+// dy where y and x, counted in pixels of the input, meet a pixel of the output, else zero. Below zero they wrap to numbers
+// whose quotient is past the map.
+fn dyAt(n: u32, o: u32, y: u32, x: u32) -> f32 {
+  let oy = y / STRIDE;
+  let ox = x / STRIDE;
+  if (o >= p.o || y % STRIDE != 0u || x % STRIDE != 0u || oy >= p.oh || ox >= p.ow) { return 0.0; }
+  return dy[((n * p.o + o) * p.oh + oy) * p.ow + ox];
+}
+
+// Value i of four that thread l stages of either side of a map's tile: left[k][row], k = l % 16; right[k][column], column = l % 64.
+fn stage(l: u32, i: u32, a: f32, b: f32) {
+  left[l % 16u * PITCH + l / 16u + 16u * i] = a;
+  right[(l / 64u + 4u * i) * PITCH + l % 64u] = b;
+}
+
+// acc[i][j] += left[k][4 row + i] * right[k][column + 16 j] over the sixteen staged k; thread l has row l / 16, column l % 16.
+fn multiply(acc: ptr<function, array<vec4f, 4>>, l: u32) {
+  workgroupBarrier();
   for (var k = 0u; k < 16u; k++) {
-    let l = k * PITCH + row * 4u;
-    let r = k * PITCH + column;
+    let a = k * PITCH + l / 16u * 4u;
+    let r = k * PITCH + l % 16u;
     let b = vec4f(right[r], right[r + 16u], right[r + 32u], right[r + 48u]);
-    (*acc)[0] = fma(vec4f(left[l]), b, (*acc)[0]);
-    (*acc)[1] = fma(vec4f(left[l + 1u]), b, (*acc)[1]);
-    (*acc)[2] = fma(vec4f(left[l + 2u]), b, (*acc)[2]);
-    (*acc)[3] = fma(vec4f(left[l + 3u]), b, (*acc)[3]);
+    (*acc)[0] = fma(vec4f(left[a]), b, (*acc)[0]);
+    (*acc)[1] = fma(vec4f(left[a + 1u]), b, (*acc)[1]);
+    (*acc)[2] = fma(vec4f(left[a + 2u]), b, (*acc)[2]);
+    (*acc)[3] = fma(vec4f(left[a + 3u]), b, (*acc)[3]);
+  }
+  workgroupBarrier();
+}
+
+// out[n][row][pixel] = acc + bias[row] of the tile at (m0, n0): maps of `rows` channels and `plane` pixels.
+fn storeMaps(acc: ptr<function, array<vec4f, 4>>, l: u32, m0: u32, n0: u32, rows: u32, plane: u32) {
+  for (var i = 0u; i < 4u; i++) {
+    let row = m0 + l / 16u * 4u + i;
+    if (row >= rows) { return; }
+    let b = select(0.0, bias[min(row, rows * p.biased)], p.biased > 0u);
+    for (var j = 0u; j < 4u; j++) {
+      let at = n0 + l % 16u + 16u * j;
+      if (at < p.n * plane) { out[(at / plane * rows + row) * plane + at % plane] = (*acc)[i][j] + b; }
+    }
   }
 }
 
@@ -48,38 +79,23 @@ fn forward(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) wgs: vec3u
   let n0 = (wg.z * wgs.x + wg.x) * 64u;
   let depth = p.c * T;
   let plane = p.oh * p.ow;
-  let pixels = p.n * plane;
-  let mine = min(n0 + l % 64u, pixels - 1u);
+  let mine = min(n0 + l % 64u, p.n * plane - 1u);
   let image = mine / plane;
   let y = mine % plane / p.ow * STRIDE;
-  let x0 = mine % p.ow * STRIDE;
+  let x = mine % p.ow * STRIDE;
   var acc: array<vec4f, 4>;
   for (var k0 = 0u; k0 < depth; k0 += 16u) {
     for (var i = 0u; i < 4u; i++) {
-      let m = l / 16u + 16u * i;
-      let ka = k0 + l % 16u;
+      let o = m0 + l / 16u + 16u * i;
+      let kw = k0 + l % 16u;
       var a = 0.0;
-      if (ka < depth && m0 + m < p.o) { a = weights[(m0 + m) * depth + ka]; }
-      left[l % 16u * PITCH + m] = a;
-      let kb = l / 64u + 4u * i;
-      let k = k0 + kb;
-      var b = 0.0;
-      if (k < depth) { b = inputAt(image, k / T, y + k % T / KW, x0 + k % KW); }
-      right[kb * PITCH + l % 64u] = b;
+      if (o < p.o && kw < depth) { a = weights[o * depth + kw]; }
+      let k = k0 + l / 64u + 4u * i;
+      stage(l, i, a, inputAt(image, k / T, y + k % T / KW, x + k % KW));
     }
-    workgroupBarrier();
-    multiply(&acc, l / 16u, l % 16u);
-    workgroupBarrier();
+    multiply(&acc, l);
   }
-  for (var i = 0u; i < 4u; i++) {
-    let o = m0 + l / 16u * 4u + i;
-    if (o >= p.o) { break; }
-    let b = select(0.0, bias[min(o, p.o * p.biased)], p.biased > 0u);
-    for (var j = 0u; j < 4u; j++) {
-      let at = n0 + l % 16u + 16u * j;
-      if (at < pixels) { out[(at / plane * p.o + o) * plane + at % plane] = acc[i][j] + b; }
-    }
-  }
+  storeMaps(&acc, l, m0, n0, p.o, plane);
 }
 
 @compute @workgroup_size(256)
@@ -88,43 +104,23 @@ fn inputGradient(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) wgs:
   let n0 = (wg.z * wgs.x + wg.x) * 64u;
   let depth = p.o * T;
   let plane = p.h * p.w;
-  let pixels = p.n * plane;
-  let mine = min(n0 + l % 64u, pixels - 1u);
+  let mine = min(n0 + l % 64u, p.n * plane - 1u);
   let image = mine / plane;
   let y = mine % plane / p.w + p.padY;
-  let x0 = mine % p.w + p.padX;
+  let x = mine % p.w + p.padX;
   var acc: array<vec4f, 4>;
   for (var k0 = 0u; k0 < depth; k0 += 16u) {
     for (var i = 0u; i < 4u; i++) {
-      let m = l / 16u + 16u * i;
-      let ka = k0 + l % 16u;
+      let c = m0 + l / 16u + 16u * i;
+      let kw = k0 + l % 16u;
       var a = 0.0;
-      if (ka < depth && m0 + m < p.c) { a = weights[(ka / T * p.c + m0 + m) * T + ka % T]; }
-      left[l % 16u * PITCH + m] = a;
-      let kb = l / 64u + 4u * i;
-      let k = k0 + kb;
-      // Below zero the differences wrap to numbers whose quotient is past the map.
-      let oy = (y - k % T / KW);
-      let ox = (x0 - k % KW);
-      var b = 0.0;
-      if (k < depth && oy % STRIDE == 0u && ox % STRIDE == 0u && oy / STRIDE < p.oh && ox / STRIDE < p.ow) {
-        b = dy[((image * p.o + k / T) * p.oh + oy / STRIDE) * p.ow + ox / STRIDE];
-      }
-      right[kb * PITCH + l % 64u] = b;
+      if (c < p.c && kw < depth) { a = weights[(kw / T * p.c + c) * T + kw % T]; }
+      let k = k0 + l / 64u + 4u * i;
+      stage(l, i, a, dyAt(image, k / T, y - k % T / KW, x - k % KW));
     }
-    workgroupBarrier();
-    multiply(&acc, l / 16u, l % 16u);
-    workgroupBarrier();
+    multiply(&acc, l);
   }
-  for (var i = 0u; i < 4u; i++) {
-    let c = m0 + l / 16u * 4u + i;
-    if (c >= p.c) { break; }
-    let b = select(0.0, bias[min(c, p.c * p.biased)], p.biased > 0u);
-    for (var j = 0u; j < 4u; j++) {
-      let at = n0 + l % 16u + 16u * j;
-      if (at < pixels) { out[(at / plane * p.c + c) * plane + at % plane] = acc[i][j] + b; }
-    }
-  }
+  storeMaps(&acc, l, m0, n0, p.c, plane);
 }
 
 @compute @workgroup_size(256)
@@ -139,21 +135,19 @@ fn weightGradient(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_in
     let k = k0 + l % 16u;
     let image = k / plane;
     let at = k % plane;
+    let y = at / p.ow * STRIDE;
+    let x = at % p.ow * STRIDE;
     for (var i = 0u; i < 4u; i++) {
       let mn = l / 16u + 16u * i;
+      let q = n0 + mn;
       var a = 0.0;
       var b = 0.0;
       if (k < end && m0 + mn < p.o) { a = dy[(image * p.o + m0 + mn) * plane + at]; }
-      let q = n0 + mn;
-      if (k < end && q < columns) {
-        b = inputAt(image, q / T, at / p.ow * STRIDE + q % T / KW, at % p.ow * STRIDE + q % KW);
-      }
+      if (k < end) { b = inputAt(image, q / T, y + q % T / KW, x + q % KW); }
       left[l % 16u * PITCH + mn] = a;
       right[l % 16u * PITCH + mn] = b;
     }
-    workgroupBarrier();
-    multiply(&acc, l / 16u, l % 16u);
-    workgroupBarrier();
+    multiply(&acc, l);
   }
   for (var i = 0u; i < 4u; i++) {
     let o = m0 + l / 16u * 4u + i;
