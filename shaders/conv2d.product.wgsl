@@ -3,8 +3,8 @@ enable subgroups;
 // A workgroup is one subgroup of SG lanes; it owns BLOCKS*ROWS rows and COLS vec4s of columns a lane. Each lane loads a vec4 (four k)
 // of one row of left and hands it to the others by broadcast; right is read as vec4s along the columns, each value once.
 // All strides in vec4s, but `rows`, `depth` (k) and bias in elements. left: rows of ceil(depth/4) vec4s, zero past depth.
-// Column c of right and out lies at (c / perImage)·image + c % perImage. Workgroup z sums the segments z·per .. z·per + per - 1
-// (below `segments`) of left and right into its own slice of out, or with ADD onto what it holds.
+// Of several matrices, Next apart: column c of right and out lies in matrix c / perImage; workgroup z sums the products of
+// matrices z·per .. z·per + per - 1 (below `segments`) of left and right into matrix z of out, or with ADD onto what it holds.
 const SG = 8u; //!param
 const BLOCKS = 2u; //!param
 const ROWS = 8u; //!param
@@ -13,9 +13,9 @@ const BIAS = 0u; //!param
 const ADD = 0u; //!param
 struct Params {
   columns: u32, perImage: u32, rows: u32, depth: u32, segments: u32, per: u32,
-  leftRow: u32, leftSegment: u32, leftStart: u32,
-  rightRow: u32, rightSegment: u32, rightImage: u32, rightStart: u32,
-  outRow: u32, outSlice: u32, outImage: u32, outStart: u32,
+  leftRow: u32, leftNext: u32, leftStart: u32,
+  rightRow: u32, rightNext: u32, rightStart: u32,
+  outRow: u32, outNext: u32, outStart: u32,
 }
 @group(0) @binding(0) var<storage, read> left: array<vec4f>;
 @group(0) @binding(1) var<storage, read> right: array<vec4f>;
@@ -34,8 +34,9 @@ fn product(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) l:
   let c_j = (wg.x * COLS + j) * SG + l;
   let column_j = min(c_j, p.columns - 1u);
   let within_j = column_j % p.perImage;
-  let at_j = p.rightStart + column_j / p.perImage * p.rightImage + within_j;
-  let to_j = p.outStart + wg.z * p.outSlice + column_j / p.perImage * p.outImage + within_j;
+  let image_j = column_j / p.perImage;
+  let at_j = p.rightStart + image_j * p.rightNext + within_j;
+  let to_j = p.outStart + (wg.z + image_j) * p.outNext + within_j;
   //!end
   //!repeat b 0..BLOCKS
   let row_b = min(first + b * ROWS + min(l, ROWS - 1u), p.rows - 1u);
@@ -49,10 +50,10 @@ fn product(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) l:
   let end = min((wg.z + 1u) * p.per, p.segments);
   for (var segment = wg.z * p.per; segment < end; segment++) {
     //!repeat j 0..COLS
-    let r_j = at_j + segment * p.rightSegment;
+    let r_j = at_j + segment * p.rightNext;
     //!end
     //!repeat b 0..BLOCKS
-    let l_b = start_b + segment * p.leftSegment;
+    let l_b = start_b + segment * p.leftNext;
     //!end
     for (var k = 0u; k < p.depth; k += 4u) {
       //!repeat b 0..BLOCKS
@@ -96,19 +97,3 @@ fn product(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) l:
   //!end
   //!end
 }
-
-/** out[channel] = sum over images and pixels of left[image][channel][pixel]; one workgroup a channel; `rows` channels, `depth` pixels. */
-@compute @workgroup_size(SG)
-fn sumChannel(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) l: u32) {
-  var s = vec4f();
-  let quads = p.depth / 4u;
-  for (var segment = 0u; segment < p.segments; segment++) {
-    let start = (segment * p.rows + wg.x) * quads;
-    var part = vec4f();
-    for (var k = l; k < quads; k += SG) { part += left[start + k]; }
-    s += part;
-  }
-  let all = subgroupAdd(s.x + s.y + s.z + s.w);
-  if (l == 0u) { sums[wg.x] = all; }
-}
-@group(0) @binding(5) var<storage, read_write> sums: array<f32>;

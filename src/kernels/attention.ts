@@ -1,9 +1,9 @@
 // Attention over heads that lie channels first: geometry, variants, and the bounded blocks of the backward pass.
 import type { Device } from "../gpu/device.ts";
 import { defineKernel, type HasBuffer } from "./kernel.ts";
-import { broadcasts, matmulKernel, type Product } from "./matmul.ts";
+import { matmulKernel, type Product } from "./matmul.ts";
 import { combine, each, type Values } from "./shader.ts";
-import { declareVariants, pickVariant, type Variant } from "./variant.ts";
+import { broadcasts, declareVariants, LANES, pickVariant, type Variant } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 /** Where q, k, v of head (image, head) lie in qkv, in elements: image·imageStride + head·headStride, then part by part. */
@@ -44,7 +44,7 @@ const vectors = (t: number): Values => (t % 4 === 0 ? { V: 1, T: "vec4f" } : { V
 const bothVectors = [vectors(4), vectors(1)];
 const lanes = (SG: number): Values => ({ SG, KT: Math.max(16, 4 * SG) });
 const everyBase = combine(each("O", 16, 32, 64), bothVectors);
-const everyLane = combine([4, 8, 16].map(lanes), bothVectors);
+const everyLane = combine(LANES.map(lanes), bothVectors);
 const base = {
   forward: defineKernel(wgsl.attention, "forward", {
     values: everyBase,

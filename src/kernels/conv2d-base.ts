@@ -1,6 +1,9 @@
 // Convolution on any adapter: implicit matrix products through workgroup memory.
 import type { Device } from "../gpu/device.ts";
 import {
+  taps,
+  windowOf,
+  windows,
   withWorkspace,
   type ConvShape,
   type ForwardBuffers,
@@ -8,19 +11,7 @@ import {
   type WeightGradientBuffers,
 } from "./conv2d-shape.ts";
 import { defineKernel, type HasBuffer } from "./kernel.ts";
-import { type Values } from "./shader.ts";
 import * as wgsl from "./wgsl.gen.ts";
-
-interface Params {
-  n: number;
-  c: number;
-  h: number;
-  w: number;
-  o: number;
-  oh: number;
-  ow: number;
-  slices: number;
-}
 
 const tiles = (n: number): number => Math.ceil(n / 64);
 /** Workgroups over pixels and channels; pixels fold into z past 65535. */
@@ -28,44 +19,37 @@ const spread = (pixels: number, channels: number): number[] => {
   const x = Math.min(tiles(pixels), 65535);
   return [x, tiles(channels), Math.ceil(tiles(pixels) / x)];
 };
-const taps = (v: Readonly<Record<string, number | string>>): number => Number(v["KH"]) * Number(v["KW"]);
 
-/** Constants of some windows: those of the networks, and others. */
-export const windows: readonly Values[] = [
-  { KH: 1, KW: 1, STRIDE: 1 },
-  { KH: 3, KW: 3, STRIDE: 1 },
-  { KH: 3, KW: 3, STRIDE: 2 },
-  { KH: 1, KW: 5, STRIDE: 3 },
-];
 const forward = defineKernel(wgsl.conv2d, "forward", {
-  grid: (p: Params) => spread(p.n * p.oh * p.ow, p.o),
+  grid: (p) => spread(p.n * p.oh * p.ow, p.o),
   values: windows,
 });
 const inputGradient = defineKernel(wgsl.conv2d, "inputGradient", {
-  grid: (p: Params) => spread(p.n * p.h * p.w, p.c),
+  grid: (p) => spread(p.n * p.h * p.w, p.c),
   values: windows,
 });
 const weightGradient = defineKernel(wgsl.conv2d, "weightGradient", {
-  grid: (p: Params, v) => [tiles(p.c * taps(v)), tiles(p.o), p.slices],
+  grid: (p, v) => [tiles(p.c * taps(v)), tiles(p.o), p.slices],
   values: windows,
 });
 const sumSlices = defineKernel(wgsl.conv2d, "sumSlices", {
-  grid: (p: Params, v) => [tiles(p.o * p.c * taps(v))],
+  grid: (p, v) => [tiles(p.o * p.c * taps(v))],
   values: windows,
 });
 const biasGradient = defineKernel(wgsl.conv2d, "biasGradient", {
-  grid: (p: Params) => [p.o],
+  grid: (p) => [p.o],
   values: windows,
 });
 
-const values = (s: ConvShape) => ({ KH: s.kh, KW: s.kw, STRIDE: s.stride });
-function params(s: ConvShape, biased = 0, slice = 0, slices = 1) {
-  const { n, c, h, w, o, oh, ow, padY, padX } = s;
-  return { n, c, h, w, o, oh, ow, padY, padX, biased, slice, slices };
-}
+const unsliced = { slice: 0, slices: 1 };
 
 export function baseForward(device: Device, { x, w, bias, out }: ForwardBuffers, s: ConvShape): void {
-  forward(device, { input: x, weights: w, bias, out }, params(s, bias ? 1 : 0), values(s));
+  forward(
+    device,
+    { input: x, weights: w, bias, out },
+    { ...s, ...unsliced, biased: bias ? 1 : 0 },
+    windowOf(s),
+  );
 }
 
 export function baseInputGradient(
@@ -73,7 +57,12 @@ export function baseInputGradient(
   { dy, w, bias, out }: InputGradientBuffers,
   s: ConvShape,
 ): void {
-  inputGradient(device, { dy, weights: w, bias, out }, params(s, bias ? 1 : 0), values(s));
+  inputGradient(
+    device,
+    { dy, weights: w, bias, out },
+    { ...s, ...unsliced, biased: bias ? 1 : 0 },
+    windowOf(s),
+  );
 }
 
 export function baseWeightGradient(
@@ -88,10 +77,11 @@ export function baseWeightGradient(
   const want = Math.min(Math.ceil(256 / groups), Math.ceil(depth / 256));
   const slice = Math.ceil(depth / want / 16) * 16;
   const slices = Math.ceil(depth / slice);
-  if (slices === 1) return weightGradient(device, { input: x, dy, out }, params(s, 0, slice, 1), values(s));
+  const params = { ...s, biased: 0, slice, slices };
+  if (slices === 1) return weightGradient(device, { input: x, dy, out }, params, windowOf(s));
   withWorkspace(device, slices * weights, "slices of the weight gradient", (space) => {
-    weightGradient(device, { input: x, dy, out: space }, params(s, 0, slice, slices), values(s));
-    sumSlices(device, { input: space, out }, params(s, 0, slice, slices), values(s));
+    weightGradient(device, { input: x, dy, out: space }, params, windowOf(s));
+    sumSlices(device, { input: space, out }, params, windowOf(s));
   });
 }
 
@@ -102,5 +92,5 @@ export function baseBiasGradient(
   { n, o, plane }: { n: number; o: number; plane: number },
 ): void {
   const shape = { n, o, c: 1, h: 1, w: 1, kh: 1, kw: 1, oh: 1, ow: plane, stride: 1, padY: 0, padX: 0 };
-  biasGradient(device, { dy, out }, params(shape), values(shape));
+  biasGradient(device, { dy, out }, { ...shape, ...unsliced, biased: 0 }, windowOf(shape));
 }

@@ -1,6 +1,7 @@
 // What a convolution's variants share: its sizes, what each of the four computations takes, and limits.
 import type { Device } from "../gpu/device.ts";
 import type { HasBuffer } from "./kernel.ts";
+import type { Values } from "./shader.ts";
 
 /** Sizes of one convolution x[n,c,h,w] * w[o,c,kh,kw] -> [n,o,oh,ow]. */
 export interface ConvShape {
@@ -36,6 +37,19 @@ export interface WeightGradientBuffers {
   readonly dy: HasBuffer;
   readonly out: HasBuffer;
 }
+
+/** A window as constants of the shaders. */
+export const windowOf = (s: ConvShape) => ({ KH: s.kh, KW: s.kw, STRIDE: s.stride });
+
+/** Constants of some windows: those of the networks, and others. */
+export const windows: readonly Values[] = [
+  { KH: 1, KW: 1, STRIDE: 1 },
+  { KH: 3, KW: 3, STRIDE: 1 },
+  { KH: 3, KW: 3, STRIDE: 2 },
+  { KH: 1, KW: 5, STRIDE: 3 },
+];
+/** Taps of such a window. */
+export const taps = (v: Values): number => Number(v["KH"]) * Number(v["KW"]);
 
 /** Bytes that one workspace should not pass: larger batches are cut into parts, which also stay in the caches. */
 const WORKSPACE = 8 * 2 ** 20;

@@ -1,6 +1,6 @@
 // 3x3 convolutions of stride 1 and padding 1 on software adapters: Winograd F(4x4, 3x3), a quarter of the multiplications.
 import type { Device } from "../gpu/device.ts";
-import { canMultiply, product } from "./conv2d-product.ts";
+import { matrices, multiply, tileRows } from "./conv2d-product.ts";
 import {
   fits,
   parts,
@@ -12,6 +12,7 @@ import {
   type WeightGradientBuffers,
 } from "./conv2d-shape.ts";
 import { defineKernel, type HasBuffer } from "./kernel.ts";
+import { broadcasts } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 const overTiles = { grid: ({ padded, c }: { padded: number; c: number }) => [Math.ceil(padded / 32), c] };
@@ -37,7 +38,7 @@ const bytesOf = (s: { h: number; w: number }, c: number): number => 36 * 4 * (c 
 /** True where the variant serves: the kernel, and workspaces that can be bound. */
 export function canWinograd(device: Device, s: ConvShape): boolean {
   return (
-    canMultiply(device) &&
+    broadcasts(device) &&
     s.kh === 3 &&
     s.kw === 3 &&
     s.stride === 1 &&
@@ -124,22 +125,12 @@ function convolve(
           const from = transformParams(s, depth, first, images, byChannel(depth, 4 * t4));
           if (aligned) inputTransform(device, { input4: input, out: right }, from);
           else inputTransformRagged(device, { input, out: right }, from);
-          product(
+          multiply(
             device,
             { left, right, bias: null, out: products },
             {
-              columns: t4,
-              perImage: t4,
-              rows,
-              depth,
-              segments: 36,
-              per: 1,
-              leftRow: k4,
-              leftSegment: rows * k4,
-              rightRow: t4,
-              rightSegment: depth * t4,
-              outRow: t4,
-              outSlice: rows * t4,
+              ...{ rows, depth, columns: t4, segments: 36 },
+              ...{ left: matrices(rows, k4), right: matrices(depth, t4), out: matrices(rows, t4) },
             },
           );
           const to = transformParams(s, rows, first, images, byChannel(rows, 4 * t4), bias ? 1 : 0);
@@ -173,7 +164,7 @@ export function winogradInputGradient(
 
 /** Rows and columns that tiles of the product kernel cover, of which only rows·columns are wanted. */
 const covered = (device: Device, rows: number, columns: number): number => {
-  const tile = rows <= 4 ? 4 : rows <= 8 ? 8 : 16;
+  const tile = tileRows(rows);
   const lanes = 4 * device.subgroupSize;
   return Math.ceil(rows / tile) * tile * Math.ceil(columns / lanes) * lanes;
 };
@@ -207,22 +198,12 @@ export function winogradWeightGradient(
             inputTransformRagged(device, { input: x, out: xSpace }, from);
             gradientTransformRagged(device, { input: dy, out: dySpace }, to);
           }
-          product(
+          multiply(
             device,
             { left, right, bias: null, out: space },
             {
-              columns: c4,
-              perImage: c4,
-              rows,
-              depth: tiles,
-              segments: 36,
-              per: 1,
-              leftRow: t4,
-              leftSegment: rows * t4,
-              rightRow: c4,
-              rightSegment: 4 * t4 * c4,
-              outRow: c4,
-              outSlice: rows * c4,
+              ...{ rows, depth: tiles, columns: c4, segments: 36 },
+              ...{ left: matrices(rows, t4), right: matrices(4 * t4, c4), out: matrices(rows, c4) },
             },
             first > 0,
           );

@@ -2,20 +2,14 @@
 // Transposed convolution is the input gradient with a bias.
 import type { Device } from "../gpu/device.ts";
 import { baseBiasGradient, baseForward, baseInputGradient, baseWeightGradient } from "./conv2d-base.ts";
-import {
-  canMultiply,
-  canUnfold,
-  productBiasGradient,
-  productForward,
-  productInputGradient,
-  productWeightGradient,
-} from "./conv2d-product.ts";
+import { canSumChannels, productBiasGradient } from "./conv2d-product.ts";
 import type {
   ConvShape,
   ForwardBuffers,
   InputGradientBuffers,
   WeightGradientBuffers,
 } from "./conv2d-shape.ts";
+import { canUnfold, productForward, productInputGradient, productWeightGradient } from "./conv2d-unfold.ts";
 import {
   canWinograd,
   winogradForward,
@@ -67,7 +61,7 @@ interface Planes {
 const biasVariants = [
   {
     name: "product",
-    when: (device: Device, { plane }: Planes) => canMultiply(device) && plane % 4 === 0,
+    when: canSumChannels,
     biasGradient: productBiasGradient,
   },
   { name: "base", biasGradient: baseBiasGradient },

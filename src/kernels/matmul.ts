@@ -2,7 +2,7 @@
 import type { Device } from "../gpu/device.ts";
 import { defineKernel, type HasBuffer } from "./kernel.ts";
 import { combine, each, type Values } from "./shader.ts";
-import { declareVariants, pickVariant } from "./variant.ts";
+import { broadcasts, declareVariants, LANES, pickVariant } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 /**
@@ -69,9 +69,7 @@ const base = defineKernel(wgsl.matmul, "main", {
 });
 const subgroup = defineKernel(wgsl.matmulSubgroup, "main", {
   values: combine(
-    [4, 8, 16].flatMap((SG) =>
-      [...new Set([16, Math.max(SG, 8), Math.max(SG, 4)])].map((TM) => ({ SG, TM })),
-    ),
+    LANES.flatMap((SG) => [...new Set([16, Math.max(SG, 8), Math.max(SG, 4)])].map((TM) => ({ SG, TM }))),
     each("KF", 0, 1),
     flags,
   ),
@@ -81,10 +79,6 @@ const subgroup = defineKernel(wgsl.matmulSubgroup, "main", {
     count,
   ],
 });
-
-/** Subgroup sizes of software adapters that the broadcast kernels are written for. */
-export const broadcasts = (device: Device): boolean =>
-  device.software && [4, 8, 16].includes(device.subgroupSize);
 
 interface ProductVariant {
   readonly name: string;

@@ -56,3 +56,9 @@ export function pickVariant<P, V extends Variant<P>>(
   if (forced(device).has("*")) return last;
   return variants.find((v) => v.when?.(device, problem) ?? true) ?? last;
 }
+
+/** Subgroup sizes of software adapters that the kernels are written for which share values by broadcast. */
+export const LANES: readonly number[] = [4, 8, 16];
+
+/** True where such kernels run. */
+export const broadcasts = (device: Device): boolean => device.software && LANES.includes(device.subgroupSize);

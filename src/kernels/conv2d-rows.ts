@@ -1,0 +1,70 @@
+// Rows in whole quads (vec4s), as the product kernels read them: padded copies where a row is not, and sums of slices.
+import type { Device } from "../gpu/device.ts";
+import { quads, withWorkspace } from "./conv2d-shape.ts";
+import { defineKernel, grid1d, type HasBuffer } from "./kernel.ts";
+import * as wgsl from "./wgsl.gen.ts";
+
+const overRows = {
+  grid: ({ rows, outPitch }: { rows: number; outPitch: number }) => grid1d(rows * outPitch, 64),
+};
+const copyRows = defineKernel(wgsl.conv2dRows, "copyRows", overRows);
+const sumRows = defineKernel(wgsl.conv2dRows, "sumSlices", overRows);
+const plain = { step: 1, slices: 1 };
+
+/** `fn` reads rows of `width` in whole quads: those of `from`, or a copy padded with zeros. */
+export function wholeQuads(
+  device: Device,
+  from: HasBuffer,
+  rows: number,
+  width: number,
+  fn: (padded: HasBuffer) => void,
+): void {
+  if (width % 4 === 0) return fn(from);
+  const outPitch = 4 * quads(width);
+  withWorkspace(device, rows * outPitch, "padded rows", (out) => {
+    copyRows(device, { input: from, out }, { ...plain, rows, width, inPitch: width, outPitch });
+    fn(out);
+  });
+}
+
+/** `fn` writes rows of `width` in whole quads, which end up in `to` without their padding. */
+export function cutQuads(
+  device: Device,
+  to: HasBuffer,
+  rows: number,
+  width: number,
+  fn: (padded: HasBuffer) => void,
+): void {
+  if (width % 4 === 0) return fn(to);
+  const inPitch = 4 * quads(width);
+  withWorkspace(device, rows * inPitch, "padded rows", (input) => {
+    fn(input);
+    copyRows(device, { input, out: to }, { ...plain, rows, width, inPitch, outPitch: width });
+  });
+}
+
+/** `fn` reads w[o][k] transposed to [k][o], o padded to quads. */
+export function transposed(
+  device: Device,
+  w: HasBuffer,
+  o: number,
+  k: number,
+  fn: (packed: HasBuffer) => void,
+): void {
+  const outPitch = 4 * quads(o);
+  withWorkspace(device, k * outPitch, "transposed weights", (out) => {
+    copyRows(device, { input: w, out }, { ...plain, rows: k, width: o, inPitch: 1, outPitch, step: k });
+    fn(out);
+  });
+}
+
+/** out[rows][width] = the sum of `slices` such matrices, whose rows are padded to quads. */
+export function sumSlices(
+  device: Device,
+  buffers: { input: HasBuffer; out: HasBuffer },
+  rows: number,
+  width: number,
+  slices: number,
+): void {
+  sumRows(device, buffers, { ...plain, rows, width, inPitch: 4 * quads(width), outPitch: width, slices });
+}
