@@ -1,27 +1,11 @@
 enable subgroups;
-// Attention for software adapters: a workgroup is one subgroup of SG lanes. Heads lie channels first, [d, t], so a lane owns
-// four adjacent tokens as one vec4 and softmax needs no other lane; the other side's values are loaded once, as vec4s spread
-// over the lanes, KT tokens a tile, and reach all lanes by broadcast. V: vec4 access (t divides by 4).
-// forward: out = softmax(qᵀk·scale)·vᵀ, lse = log Σ exp; the running sums are kept in out, no t×t matrix exists.
-// scores: for the queries first … first+rows: probs = P, slopes = P·(dP − delta)·scale, each [rows, t] a head.
-// Head (image z, head h): q starts at z·image + h·head, k and v follow `part` and 2·part later; y, dy at (z·heads + h)·d·t.
+// Attention for software adapters: a workgroup is one subgroup of SG lanes. A lane owns four adjacent tokens as one vec4, so
+// that softmax needs no other lane; the other side's values are loaded once, as vec4s spread over the lanes, KT tokens a tile,
+// and reach all lanes by broadcast. The running sums of forward are kept in out, no t×t matrix exists.
 const SG = 8u; //!param
 const KT = 32u; //!param
-const V = 1u; //!param
-alias T = vec4f; //!param
-struct Params {
-  t: u32, d: u32, heads: u32, image: u32, head: u32, part: u32, scale: f32,
-  first_image: u32, first_head: u32, images: u32, span: u32, first: u32, rows: u32,
-}
-@group(0) @binding(0) var<storage, read> qkv: array<T>;
-@group(0) @binding(1) var<storage, read> dy: array<T>;
-@group(0) @binding(2) var<storage, read_write> out: array<T>;
-@group(0) @binding(3) var<storage, read_write> lse_out: array<T>;
-@group(0) @binding(4) var<storage, read> lse: array<T>;
-@group(0) @binding(5) var<storage, read> delta: array<T>;
-@group(0) @binding(6) var<storage, read_write> probs: array<T>;
-@group(0) @binding(7) var<storage, read_write> slopes: array<T>;
-@group(0) @binding(8) var<uniform> p: Params;
+alias Row = T;
+//!include lib/attention.wgsl
 
 // Four tokens from `token` on of the line that starts at `line`; past the end the last ones.
 //!if V == 1
@@ -55,29 +39,9 @@ fn put_lse(line: u32, token: u32, value: vec4f) {
   //!end
 }
 
-fn put_scores(line: u32, token: u32, prob: vec4f, slope: vec4f) {
-  //!if V == 1
-  if (token < p.t) {
-    probs[(line + token) >> 2u] = prob;
-    slopes[(line + token) >> 2u] = slope;
-  }
-  //!else
-  for (var e = 0u; e < 4u; e++) {
-    if (token + e < p.t) {
-      probs[line + token + e] = prob[e];
-      slopes[line + token + e] = slope[e];
-    }
-  }
-  //!end
-}
-
 @compute @workgroup_size(SG)
 fn forward(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let q0 = w.z * p.image + w.y * p.head;
-  let k0 = q0 + p.part;
-  let v0 = k0 + p.part;
-  let unit = w.z * p.heads + w.y;
-  let y0 = unit * p.d * p.t;
+  let at = head_at(w.z, w.y);
   let mine = (w.x * SG + lane) * 4u;
   var top = vec4f(-1e30);
   var total = vec4f();
@@ -90,9 +54,9 @@ fn forward(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lan
     //!end
     //!end
     for (var i = 0u; i < p.d; i++) {
-      let q = tokens_qkv(q0 + i * p.t, mine) * p.scale;
+      let q = tokens_qkv(at.q + i * p.t, mine) * p.scale;
       //!repeat u 0..KT/(4*SG)
-      let k_u = tokens_qkv(k0 + i * p.t, c + (u * SG + lane) * 4u);
+      let k_u = tokens_qkv(at.k + i * p.t, c + (u * SG + lane) * 4u);
       //!repeat g 0..SG
       //!repeat e 0..4
       s_u_g_e = fma(vec4f(subgroupBroadcast(k_u[e], g)), q, s_u_g_e);
@@ -129,10 +93,10 @@ fn forward(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lan
     if (c + KT >= p.t) { finish = 1.0 / total; }
     for (var i = 0u; i < p.d; i++) {
       //!repeat u 0..KT/(4*SG)
-      let v_u = tokens_qkv(v0 + i * p.t, c + (u * SG + lane) * 4u);
+      let v_u = tokens_qkv(at.v + i * p.t, c + (u * SG + lane) * 4u);
       //!end
       var o = vec4f();
-      if (c > 0u) { o = tokens_out(y0 + i * p.t, mine) * keep; }
+      if (c > 0u) { o = tokens_out(at.y + i * p.t, mine) * keep; }
       //!repeat u 0..KT/(4*SG)
       //!repeat g 0..SG
       //!repeat e 0..4
@@ -140,21 +104,15 @@ fn forward(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lan
       //!end
       //!end
       //!end
-      put_out(y0 + i * p.t, mine, o * finish);
+      put_out(at.y + i * p.t, mine, o * finish);
     }
   }
-  put_lse(unit * p.t, mine, top + log(total));
+  put_lse(at.queries, mine, top + log(total));
 }
 
 @compute @workgroup_size(SG)
 fn scores(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let z = p.first_image + w.z / p.span;
-  let h = p.first_head + w.z % p.span;
-  let q0 = z * p.image + h * p.head;
-  let k0 = q0 + p.part;
-  let v0 = k0 + p.part;
-  let unit = z * p.heads + h;
-  let y0 = unit * p.d * p.t;
+  let at = scored_head(w.z);
   let mine = (w.x * SG + lane) * 4u;
   let c = p.first + w.y * KT;
   //!repeat u 0..KT/(4*SG)
@@ -166,9 +124,9 @@ fn scores(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lane
   //!end
   //!end
   for (var i = 0u; i < p.d; i++) {
-    let k = tokens_qkv(k0 + i * p.t, mine) * p.scale;
+    let k = tokens_qkv(at.k + i * p.t, mine) * p.scale;
     //!repeat u 0..KT/(4*SG)
-    let q_u = tokens_qkv(q0 + i * p.t, c + (u * SG + lane) * 4u);
+    let q_u = tokens_qkv(at.q + i * p.t, c + (u * SG + lane) * 4u);
     //!repeat g 0..SG
     //!repeat e 0..4
     s_u_g_e = fma(vec4f(subgroupBroadcast(q_u[e], g)), k, s_u_g_e);
@@ -177,9 +135,9 @@ fn scores(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lane
     //!end
   }
   for (var i = 0u; i < p.d; i++) {
-    let v = tokens_qkv(v0 + i * p.t, mine);
+    let v = tokens_qkv(at.v + i * p.t, mine);
     //!repeat u 0..KT/(4*SG)
-    let dy_u = tokens_dy(y0 + i * p.t, c + (u * SG + lane) * 4u);
+    let dy_u = tokens_dy(at.y + i * p.t, c + (u * SG + lane) * 4u);
     //!repeat g 0..SG
     //!repeat e 0..4
     d_u_g_e = fma(vec4f(subgroupBroadcast(dy_u[e], g)), v, d_u_g_e);
@@ -188,8 +146,8 @@ fn scores(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lane
     //!end
   }
   //!repeat u 0..KT/(4*SG)
-  let l_u = tokens_lse(unit * p.t, c + (u * SG + lane) * 4u);
-  let m_u = tokens_delta(unit * p.t, c + (u * SG + lane) * 4u);
+  let l_u = tokens_lse(at.queries, c + (u * SG + lane) * 4u);
+  let m_u = tokens_delta(at.queries, c + (u * SG + lane) * 4u);
   //!repeat g 0..SG
   //!repeat e 0..4
   let row_u_g_e = w.y * KT + (u * SG + g) * 4u + e;

@@ -1,39 +1,16 @@
 enable subgroups;
-// C = op(A)·op(B) (+ bias of each column) (+ C), batched; op transposes where TA, TB. For software adapters: a workgroup is one
-// subgroup of SG lanes, a tile TM rows by 4·SG columns. A lane keeps TM vec4s of four columns; values of A are loaded once in
-// the subgroup, as vec4s spread over its lanes, and reach all lanes by broadcast. Past the edges indices are clamped, A is
-// zero past k, and stores are guarded. Places of A, B, C: see Place in src/kernels/matmul.ts.
-// AV, BV, CV: vec4 access (lengths, strides and offsets divide by 4). KF: k divides by 4.
+// Matrix products for software adapters: a workgroup is one subgroup of SG lanes, a tile TM rows by 4·SG columns. A lane keeps
+// TM vec4s of four columns; values of A are loaded once in the subgroup, as vec4s spread over its lanes, and reach all lanes by
+// broadcast. Past the edges indices are clamped, A is zero past k, and stores are guarded. KF: k divides by 4.
 const SG = 8u; //!param
 const TM = 16u; //!param
-const TA = 0u; //!param
-const TB = 0u; //!param
-const AV = 1u; //!param
-const BV = 1u; //!param
-const CV = 1u; //!param
 const KF = 1u; //!param
-const BIAS = 0u; //!param
-const ACC = 0u; //!param
-alias AT = vec4f; //!param
-alias BT = vec4f; //!param
-alias CT = vec4f; //!param
 const KV = 4u * SG / TM; // rows of a transposed A that one load of all lanes covers
-struct Params {
-  m: u32, n: u32, k: u32, sum: u32, inner: u32, count: u32, // count: of matrices, rules the grid
-  a_start: u32, a_line: u32, a_outer: u32, a_inner: u32, a_sum: u32,
-  b_start: u32, b_line: u32, b_outer: u32, b_inner: u32, b_sum: u32,
-  c_start: u32, c_line: u32, c_outer: u32, c_inner: u32,
-}
-@group(0) @binding(0) var<storage, read> a: array<AT>;
-@group(0) @binding(1) var<storage, read> b: array<BT>;
-@group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> c: array<CT>;
-@group(0) @binding(4) var<uniform> p: Params;
+//!include lib/matmul.wgsl
 
 @compute @workgroup_size(SG)
 fn main(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let outer = w.z / p.inner;
-  let inner = w.z % p.inner;
+  let matrix = matrix_of(w.z);
   let row = w.y * TM;
   let col = (w.x * SG + lane) * 4u;
   let last = p.k - 1u;
@@ -45,8 +22,8 @@ fn main(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lane: 
   //!end
   //!end
   for (var t = 0u; t < p.sum; t++) {
-    let a0 = p.a_start + outer * p.a_outer + inner * p.a_inner + t * p.a_sum;
-    let b0 = p.b_start + outer * p.b_outer + inner * p.b_inner + t * p.b_sum;
+    let a0 = start_a(matrix, t);
+    let b0 = start_b(matrix, t);
     //!if TA == 1
     //!if AV == 1
     let a_at = a0 + min(row + lane % (TM / 4u) * 4u, p.m - 4u);
@@ -146,38 +123,13 @@ fn main(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lane: 
     }
   }
   if (col >= p.n) { return; }
-  let c0 = p.c_start + outer * p.c_outer + inner * p.c_inner + col;
-  var add = vec4f();
-  //!if BIAS == 1
-  //!repeat e 0..4
-  add[e] = bias[min(col + e, p.n - 1u)];
-  //!end
-  //!end
+  let c0 = start_c(matrix);
+  let add = bias_at(col);
   //!repeat blk 0..TM/SG
   //!repeat quad 0..SG/4
   //!repeat e 0..4
-  store(row + blk * SG + quad * 4u + e, col, c0, s_blk_quad_e + add);
+  store(c0, row + blk * SG + quad * 4u + e, col, s_blk_quad_e + add);
   //!end
   //!end
-  //!end
-}
-
-fn store(row: u32, col: u32, c0: u32, value: vec4f) {
-  if (row >= p.m) { return; }
-  let at = c0 + row * p.c_line;
-  //!if CV == 1
-  //!if ACC == 1
-  c[at >> 2u] += value;
-  //!else
-  c[at >> 2u] = value;
-  //!end
-  //!else
-  for (var e = 0u; e < min(4u, p.n - col); e++) {
-    //!if ACC == 1
-    c[at + e] += value[e];
-    //!else
-    c[at + e] = value[e];
-    //!end
-  }
   //!end
 }
