@@ -17,6 +17,8 @@ export interface RunData {
   readonly validation: ImageDataset;
 }
 
+/** Versions of each embedded picture (background colours) that training walks through. */
+const VERSIONS = 4096;
 const PHANTOMS = 10_000;
 const HELD_OUT_PHANTOMS = 100;
 
@@ -38,11 +40,10 @@ async function open(
   const { image_size: side, channels } = config.dataset;
   if (side === null)
     throw new UserError("dataset.image_size: no side is known; pass dataset.image_size=SIDE");
+  const { seed } = config.exp;
   if (name === "embedded" && root === null) {
-    return {
-      train: await openEmoji({ side, split: "train" }),
-      validation: await openEmoji({ side, split: "test" }),
-    };
+    const train = await openEmoji({ side, split: "train", versions: VERSIONS, seed });
+    return { train, validation: await openEmoji({ side, split: "test" }) };
   }
   if (name === "phantoms") {
     const length = PHANTOMS + HELD_OUT_PHANTOMS;

@@ -26,7 +26,7 @@ export async function runPretraining(config: Config): Promise<void> {
   const { trainer } = run;
   await resumeLoop(folder, trainer);
   console.log(
-    `run: ${folder.path}; prior with ${trainer.set.count} parameters; ${train.name}, ${train.length} pictures`,
+    `run: ${folder.path}; prior with ${trainer.set.count} parameters; ${train.name}, ${train.length / (train.versions ?? 1)} pictures`,
   );
   const { finished } = await runLoop({
     label: "pretrain",

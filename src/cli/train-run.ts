@@ -107,10 +107,11 @@ function describe(
   data: { train: ImageDataset; validation: ImageDataset },
 ): void {
   const [prior, h] = [run.prior.parameters.count, run.fineTuning.trainer.set.count];
+  const pictures = (d: ImageDataset) => d.length / (d.versions ?? 1);
   const sigma = run.task.condition.sigmaY;
   console.log(`run: ${folder.path}`);
   console.log(
-    `task: ${config.algo.deg}, noise sigma_y ${sigma} on [-1, 1] (${sigma / 2} on [0, 1]); ${data.train.name}, ${data.train.length} pictures to learn from, ${data.validation.length} held out, side ${data.train.side}`,
+    `task: ${config.algo.deg}, noise sigma_y ${sigma} on [-1, 1] (${sigma / 2} on [0, 1]); ${data.train.name}, ${pictures(data.train)} pictures to learn from, ${pictures(data.validation)} held out, side ${data.train.side}`,
   );
   console.log(
     `networks: frozen prior ${formatCount(prior)} parameters, h-transform ${formatCount(h)} (${((100 * h) / prior).toFixed(1)} %), ${run.totalSteps} steps of ${config.algo.finetune_args.batch_size}`,

@@ -45,7 +45,7 @@ export class Batches {
   constructor(data: ImageDataset, options: BatchOptions) {
     this.#data = data;
     this.#options = options;
-    this.#pictures = data.length;
+    this.#pictures = data.length / (data.versions ?? 1);
     const whole = this.#pictures / options.batchSize;
     this.stepsPerEpoch = Math.max(1, options.dropLast ? Math.floor(whole) : Math.ceil(whole));
   }
@@ -60,11 +60,14 @@ export class Batches {
     }
     const first = (step % this.stepsPerEpoch) * batchSize;
     const indices = this.#order.subarray(first, Math.min(first + batchSize, this.#pictures));
+    const version = epoch % (this.#data.versions ?? 1);
     const { channels, side } = this.#data;
     const size = channels * side * side;
     const values = new Float32Array(indices.length * size);
     const random = new Philox(seed, streamOf(streams.flip, step));
-    const pictures = await Promise.all(Array.from(indices, (i) => this.#data.get(i)));
+    const pictures = await Promise.all(
+      Array.from(indices, (i) => this.#data.get(i + version * this.#pictures)),
+    );
     pictures.forEach((picture, k) =>
       values.set(flip && random.uniform() < 0.5 ? mirrored(picture, side) : picture, k * size),
     );

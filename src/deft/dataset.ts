@@ -4,6 +4,8 @@ export interface ImageDataset {
   readonly length: number;
   readonly channels: 1 | 3;
   readonly side: number;
+  /** Index i + v·length/versions is picture i in version v (another background): what training varies by epoch. Default 1. */
+  readonly versions?: number;
   /** The picture at 0 <= index < length as CHW in [-1, 1]. */
   get(index: number): Promise<Float32Array>;
 }

@@ -4,9 +4,9 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import type { ImageDataset } from "../deft/dataset.ts";
 import { UserError } from "../deft/errors.ts";
-import { hash32 } from "../deft/random.ts";
+import { hash32, randomStream, type RandomStream } from "../deft/random.ts";
 import { cacheFolder } from "./cache-folder.ts";
-import { compose, readRgba, toUnitRange, WHITE, type Rgb } from "./images.ts";
+import { compose, readRgba, toUnitRange, type Rgb } from "./images.ts";
 import { forEachParallel } from "./parallel.ts";
 import { writeAside } from "./write-aside.ts";
 
@@ -15,33 +15,45 @@ const PACKAGE = "@lobehub/fluent-emoji-3d";
 export interface EmojiOptions {
   readonly side: number;
   readonly split: "train" | "test";
-  /** What shows through transparent pixels. Default white. */
+  /** A fixed background; without it each picture has its own plain colour. */
   readonly background?: Rgb;
+  /** How many versions of each symbol: index i is symbol i mod n in version floor(i / n), with its own colour. */
+  readonly versions?: number;
+  /** Mirror half of the versions but the first. */
+  readonly flip?: boolean;
+  readonly seed?: number;
 }
 
 /**
- * The embedded pictures: Fluent emoji (3,391, of which training leaves out the skin-tone variants) with alpha over white,
- * [-1, 1], three channels.
+ * The embedded pictures: Fluent emoji (3,391, of which training leaves out the skin-tone variants) with alpha over a plain
+ * background, [-1, 1], three channels.
  * Skin-tone and joined variants of one symbol are all in the same split (about 90 to 10). The test split
  * opens with single pictorial symbols. Decoded once, then kept in the user's cache folder.
  */
 export async function openEmoji(options: EmojiOptions): Promise<ImageDataset> {
-  const { side, split, background = WHITE } = options;
+  const { side, split, background, versions = 1, flip = false, seed = 0 } = options;
   const { names, rgba } = await loadPackage(side);
   const place = new Map(names.map((name, i) => [name, i]));
   // Skin tones repeat one drawing five times: people would be half of what a prior learns, so training takes the plain ones.
   const symbols = splitSymbols(names, split).filter(
     (symbol) => split === "test" || !/1f3f[b-f]/.test(symbol),
   );
+  const length = symbols.length * versions;
   const name = `emoji ${split}`;
   const bytes = side * side * 4;
   const get = (index: number): Float32Array => {
-    const symbol = symbols[index];
-    if (symbol === undefined) throw new RangeError(`${name}: no picture ${index} of ${symbols.length}`);
+    const symbol = symbols[index % symbols.length];
+    if (symbol === undefined || index >= length)
+      throw new RangeError(`${name}: no picture ${index} of ${length}`);
+    const version = Math.floor(index / symbols.length);
+    const random = randomStream("emoji", seed, symbol, version);
+    const colour = plainColour(random);
+    const mirror = flip && version > 0 && random.uniform() < 0.5;
     const start = place.get(symbol)! * bytes;
-    return toUnitRange(compose(rgba.subarray(start, start + bytes), background, 3));
+    const planes = compose(rgba.subarray(start, start + bytes), background ?? colour, 3);
+    return toUnitRange(mirror ? mirrored(planes, side) : planes);
   };
-  return { name, length: symbols.length, channels: 3, side, get: (index) => Promise.resolve(get(index)) };
+  return { name, length, versions, channels: 3, side, get: (index) => Promise.resolve(get(index)) };
 }
 
 /**
@@ -83,6 +95,25 @@ const PICTORIAL = [
   [0x1f950, 0x1f9ba],
   [0x1fa70, 0x1faff],
 ] as const;
+
+/** Hue by chance, pale: white at the lightest, so that symbols stand out. HSL -> RGB. */
+function plainColour(random: RandomStream): Rgb {
+  const hue = random.between(0, 12);
+  const saturation = random.between(0, 0.7);
+  const lightness = random.between(0.75, 1);
+  const channel = (n: number): number => {
+    const k = (n + hue) % 12;
+    const a = saturation * Math.min(lightness, 1 - lightness);
+    return Math.round(255 * (lightness - a * Math.max(-1, Math.min(k - 3, 9 - k, 1))));
+  };
+  return [channel(0), channel(8), channel(4)];
+}
+
+function mirrored(planes: Uint8Array, side: number): Uint8Array {
+  const out = new Uint8Array(planes.length);
+  for (let row = 0; row < planes.length; row += side) out.set(planes.slice(row, row + side).reverse(), row);
+  return out;
+}
 
 /** All symbols as RGBA bytes in order of name, from the cache file or decoded and put there. */
 async function loadPackage(side: number): Promise<{ names: string[]; rgba: Uint8Array }> {

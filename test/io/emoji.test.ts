@@ -60,13 +60,27 @@ describe("openEmoji", () => {
     await expect(async () => decoded.get(decoded.length)).rejects.toThrow(RangeError);
   });
 
-  it("lays the symbol over white, or over the colour asked for", async () => {
-    const corners = async (background?: [number, number, number]) => {
-      const data = await openEmoji({ side: 8, split: "test", ...(background && { background }) });
-      const picture = await data.get(0);
-      return [0, 64, 128].map((plane) => picture[plane]);
-    };
-    expect(await corners()).toEqual([1, 1, 1]);
-    expect(await corners([255, 0, 0])).toEqual([1, -1, -1]);
+  it("varies colour and mirroring by version, and the colour by seed", async () => {
+    const plain = await openEmoji({ side: 8, split: "test", background: [255, 0, 0] });
+    const versions = await openEmoji({
+      side: 8,
+      split: "test",
+      background: [255, 0, 0],
+      versions: 8,
+      flip: true,
+    });
+    expect(versions.length).toBe(8 * plain.length);
+    const mirror = (p: Float32Array): Float32Array => p.map((_, i) => p[i - (i % 8) + 7 - (i % 8)]!);
+    const original = await plain.get(0);
+    const seen = { same: 0, mirrored: 0 };
+    for (let version = 0; version < 8; version++) {
+      const picture = await versions.get(version * plain.length);
+      if (Buffer.compare(Buffer.from(picture.buffer), Buffer.from(original.buffer)) === 0) seen.same++;
+      else expect(picture).toEqual((seen.mirrored++, mirror(original)));
+    }
+    expect(seen.same).toBeGreaterThan(0);
+    expect(seen.mirrored).toBeGreaterThan(0);
+    const [a, b] = await Promise.all([0, 1].map((seed) => openEmoji({ side: 8, split: "test", seed })));
+    expect(await a!.get(0)).not.toEqual(await b!.get(0));
   });
 });
