@@ -14,7 +14,7 @@ import { openRunFolder } from "./run-folder.ts";
 import { resumeLoop, runLoop } from "./train-loop.ts";
 
 const SAMPLES = 64;
-const SAMPLE_STEPS = 50;
+const SAMPLE_STEPS = 100;
 
 export async function runPretraining(config: Config): Promise<void> {
   const { train } = await openData(config);

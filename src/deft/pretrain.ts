@@ -54,7 +54,7 @@ export class Pretraining {
     });
   }
 
-  /** `n` pictures drawn from the averaged weights by DDIM (η = 0, x̂0 clamped): [n, C, side, side]. */
+  /** `n` pictures drawn from the averaged weights as ADM draws them (DDIM with η = 1, x̂0 clamped): [n, C, side, side]. */
   async sample(n: number, numSteps: number, seed: number): Promise<Tensor> {
     const { inChannels, imageSize } = this.network.config;
     const shape = [n, inChannels, imageSize, imageSize];
@@ -64,7 +64,7 @@ export class Pretraining {
       engine: this.#engine,
       schedule: this.#schedule,
       ts: timesteps(this.#schedule.numTimesteps, 0, numSteps),
-      eta: 0,
+      eta: 1,
       predict: clippedPredict(this.#schedule, prior),
       start: randomNormal(this.#engine, shape, { seed, stream: streamOf(streams.start, 0) }),
       noise: (k) => randomNormal(this.#engine, shape, { seed, stream: streamOf(streams.sample, k) }),
