@@ -4,6 +4,8 @@ const cell = new Int32Array(new SharedArrayBuffer(4));
 const SHORTEST = 0.05; // ms
 const LONGEST = 1.5; // ms
 let pending = 0;
+/** Whether a round is on its way: one loop serves all that is awaited, however quickly waits follow each other. */
+let resting = false;
 let pause = SHORTEST;
 
 /** Lets the process rest until `settled` settles. DeviceOptions.waiting of every device that runs in Node. */
@@ -11,11 +13,17 @@ export function waitQuietly(settled: Promise<unknown>): void {
   const done = (): void => void pending--;
   settled.then(done, done);
   pause = SHORTEST;
-  if (pending++ === 0) setImmediate(rest);
+  pending++;
+  if (resting) return;
+  resting = true;
+  setImmediate(rest);
 }
 
 function rest(): void {
-  if (pending === 0) return;
+  if (pending === 0) {
+    resting = false;
+    return;
+  }
   Atomics.wait(cell, 0, 0, pause);
   pause = Math.min(LONGEST, pause * 1.2);
   setImmediate(rest);
