@@ -80,13 +80,13 @@ export const embeddedRun: Preset = {
   "algo.finetune_args.lr": 2.5e-3,
   "algo.finetune_args.save_every_steps": 100,
   "algo.val_args.batch_size": 8,
-  "algo.val_args.num_steps": 5,
+  "algo.val_args.num_steps": 8,
   "algo.val_args.eta": 1,
   "algo.val_args.use_ema": true,
   "algo.val_args.sample_freq": -1,
   "algo.ema.update_after_step": 100,
   "loader.batch_size": 12,
-  "exp.num_steps": 5,
+  "exp.num_steps": 8,
   "exp.smoke_test": 1,
 };
 
