@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { deftCost } from "./deft.mjs";
 import { inputs, prod, uniform } from "./peers/lib/data.mjs";
+import { flopsOf as harnessFlops } from "./peers/lib/flops.mjs";
 import { describe } from "./peers/lib/models.mjs";
 
 const harness = JSON.parse(readFileSync(new URL("peers/cases.json", import.meta.url), "utf8"));
@@ -36,22 +37,9 @@ export function chosenCases(only) {
   });
 }
 
-/** Multiply-adds of a pass counted as two; a backward pass counts as two forward passes. Null where bytes rule. */
+/** FLOPs of a pass, those of DEFT's steps included; null where bytes rule. */
 export function flopsOf(c) {
-  switch (c.kind) {
-    case "matmul":
-      return 2 * c.m * c.k * c.n;
-    case "conv":
-      return 2 * c.n * c.co * c.h * c.w * c.ci * c.ks * c.ks;
-    case "attn":
-      return 4 * c.b * c.heads * c.t * c.t * c.d * (c.mode === "fwd" ? 1 : 3);
-    case "model":
-      return describe(c.model, c.cfg).flops * (c.mode === "fwd" ? 1 : 3);
-    case "deft":
-      return deftCost(c);
-    default:
-      return null;
-  }
+  return c.kind === "deft" ? deftCost(c) : harnessFlops(c);
 }
 
 /** Bytes that a pass moves at least: inputs read and outputs written once. Null for networks. */

@@ -20,6 +20,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { checks, inputs, uniform, prod } from "./lib/data.mjs";
+import { flopsOf } from "./lib/flops.mjs";
 import { describe } from "./lib/models.mjs";
 import { waitQuiet, watchLoad } from "./lib/load.mjs";
 
@@ -48,22 +49,6 @@ const reference = (() => {
     return {};
   }
 })();
-
-/** Forward FLOPs counted once; a backward pass of both grads counts twice. */
-function flopsOf(c) {
-  switch (c.kind) {
-    case "matmul":
-      return 2 * c.m * c.k * c.n;
-    case "conv":
-      return 2 * c.n * c.co * c.h * c.w * c.ci * c.ks * c.ks;
-    case "attn":
-      return 4 * c.b * c.heads * c.t * c.t * c.d * (c.mode === "fwd" ? 1 : 3);
-    case "model":
-      return describe(c.model, c.cfg).flops * (c.mode === "fwd" ? 1 : 3);
-    default:
-      return null;
-  }
-}
 
 function dataOf(c) {
   if (c.kind !== "model") return inputs(c);
