@@ -32,7 +32,8 @@ export async function buildDeft(engine, c) {
   const { config, prior: priorNetwork, hTransform: network } = setting(c);
   const { imageSize: side, inChannels: channels } = priorNetwork;
   const schedule = scheduleOf(config.diffusion);
-  const prior = await Prior.load(engine, priorNetwork, randomWeights(priorNetwork), "random weights");
+  const options = { network: priorNetwork, prediction: config.model.prediction_type ?? "epsilon", schedule };
+  const prior = await Prior.load(engine, options, randomWeights(priorNetwork), "random weights");
   const task = makeTask(config, side, channels, null);
   const fineTuning = new FineTuning({ engine, schedule, prior, network, task, config, totalSteps: 2 ** 20 });
   const count = batchOf(c, config);

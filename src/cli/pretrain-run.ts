@@ -4,19 +4,23 @@ import { Batches } from "../deft/batches.ts";
 import type { Config } from "../deft/config/schema.ts";
 import { priorMetadata } from "../deft/config/prior-metadata.ts";
 import { scheduleOf } from "../deft/networks.ts";
-import { Pretraining } from "../deft/pretrain.ts";
+import { predictionOf, Pretraining } from "../deft/pretrain.ts";
 import { square, tile, writePng } from "../io/images.ts";
 import { writeWeights } from "../io/weights.ts";
 import { readState } from "../nn/state.ts";
 import { openData } from "./data.ts";
 import { openEngine } from "./open-engine.ts";
 import { openRunFolder } from "./run-folder.ts";
+import { loadStart, openStart } from "./start-weights.ts";
 import { resumeLoop, runLoop } from "./train-loop.ts";
 
 const SAMPLES = 64;
 const SAMPLE_STEPS = 100;
 
-export async function runPretraining(config: Config): Promise<void> {
+export async function runPretraining(given: Config): Promise<void> {
+  const start = given.model.ckpt_path === null ? null : await openStart(given.model.ckpt_path);
+  const prediction = predictionOf(given.model.prediction_type ?? start?.prediction ?? null);
+  const config = { ...given, model: { ...given.model, prediction_type: prediction } };
   const { train } = await openData(config);
   const named = { ...config, exp: { ...config.exp, name: config.exp.name ?? `prior-${config.model.name}` } };
   const folder = await openRunFolder(named);
@@ -25,6 +29,8 @@ export async function runPretraining(config: Config): Promise<void> {
   const run = new Pretraining(engine, scheduleOf(config.diffusion), config);
   const { trainer } = run;
   await resumeLoop(folder, trainer);
+  if (start !== null && trainer.steps === 0) console.log(await loadStart(trainer.set, start, prediction));
+  await start?.close();
   console.log(
     `run: ${folder.path}; prior with ${trainer.set.count} parameters; ${train.name}, ${train.length / (train.versions ?? 1)} pictures`,
   );

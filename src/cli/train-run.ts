@@ -77,9 +77,12 @@ async function prepare(
   const schedule = scheduleOf(config.diffusion);
   const file = priorFile(config.model.name, config.model.ckpt_path) ?? "";
   const weights = await openWeights(file);
-  const prior = await Prior.load(engine, priorConfig(config.model), weightSource(weights), file).finally(() =>
-    weights.close(),
-  );
+  const options = {
+    network: priorConfig(config.model),
+    prediction: config.model.prediction_type ?? "epsilon",
+    schedule,
+  };
+  const prior = await Prior.load(engine, options, weightSource(weights), file).finally(() => weights.close());
   const {
     batch_size: batchSize,
     shuffle,

@@ -88,10 +88,34 @@ function mirrored(picture: Float32Array, side: number): Float32Array {
  * variance of the loss (the low-discrepancy sampler of Kingma et al. 2021, appendix I.1).
  */
 export function drawTimesteps(n: number, numTimesteps: number, seed: number, step: number): Float32Array {
+  return drawStratified(n, seed, step, (u) => Math.floor(u * numTimesteps));
+}
+
+/** The same with another density than the uniform one: `cumulative[t]` is the probability of 0 … t, rising to 1. */
+export function drawTimestepsFrom(
+  n: number,
+  cumulative: Float64Array,
+  seed: number,
+  step: number,
+): Float32Array {
+  const last = cumulative.length - 1;
+  return drawStratified(n, seed, step, (u) => {
+    const t = cumulative.findIndex((c) => u < c);
+    return t < 0 ? last : t;
+  });
+}
+
+/** quantile(u) for one u of every n-th part of [0, 1), in random order. */
+function drawStratified(
+  n: number,
+  seed: number,
+  step: number,
+  quantile: (u: number) => number,
+): Float32Array {
   const random = new Philox(seed, streamOf(streams.timestep, step));
   const start = random.uniform();
   const parts = random.permutation(n);
-  return Float32Array.from(parts, (part) => Math.floor((((part + start) / n) % 1) * numTimesteps));
+  return Float32Array.from(parts, (part) => quantile(((part + start) / n) % 1));
 }
 
 /** Pictures as a tensor. */

@@ -64,3 +64,20 @@ export function weightedResidual(
 export interface Denoiser {
   (xt: Tensor, t: ArrayLike<number>): Tensor;
 }
+
+/** What a prior's network puts out: the noise, or v = √ᾱ_t z − √(1−ᾱ_t) x. */
+export type PredictionType = "epsilon" | "v_prediction";
+
+/**
+ * ε_θ from a network of either kind: v̂ gives ε = √ᾱ_t v̂ + √(1−ᾱ_t) x_t (Salimans & Ho 2022, appendix D), whose error is √ᾱ_t of
+ * v̂'s: at large t, where x̂0 = √ᾱ_t x_t − √(1−ᾱ_t) v̂, a network need not copy the noise to many digits.
+ */
+export function epsilonFrom(type: PredictionType, schedule: Schedule, network: Denoiser): Denoiser {
+  if (type === "epsilon") return network;
+  return (xt, t) =>
+    xt.engine.scope(() => {
+      const a = coefficient(xt.engine, schedule, t, Math.sqrt);
+      const b = coefficient(xt.engine, schedule, t, (v) => Math.sqrt(1 - v));
+      return lincomb(a, network(xt, t), b, xt);
+    });
+}

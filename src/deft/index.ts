@@ -5,7 +5,7 @@ export { configFromObject, resolveConfig, type Resolved } from "./config/resolve
 export { type Config } from "./config/schema.ts";
 export { splitFinetuning, subset, type ImageDataset } from "./dataset.ts";
 export { restoreBatch, summarise, type EvaluationOptions, type Measures, type Restored } from "./evaluate.ts";
-export { addNoise, predictX0, type Denoiser } from "./denoiser.ts";
+export { addNoise, epsilonFrom, predictX0, type Denoiser, type PredictionType } from "./denoiser.ts";
 export { UserError } from "./errors.ts";
 export { classifierGradient, classifierScale, guidedPredict, type ClassifierGuidance } from "./guidance.ts";
 export { FineTuning, measureNoisy, type FineTuningOptions } from "./finetune.ts";
@@ -21,7 +21,7 @@ export { inpainting } from "./operators/inpainting.ts";
 export { superResolution } from "./operators/super-resolution.ts";
 export { phantoms } from "./phantoms.ts";
 export { Pretraining } from "./pretrain.ts";
-export { Prior } from "./prior.ts";
+export { Prior, type PriorOptions } from "./prior.ts";
 export {
   deftPredict,
   priorPredict,

@@ -1,31 +1,54 @@
-// Training of a prior: ε-prediction at uniform timesteps (Ho et al. 2020, algorithm 1), errors weighted by ᾱ_t^(−g): at large t a
-// picture is √ᾱ_t of x_t, so what a small error of ε does to it is large.
+// Training of a prior (Ho et al. 2020, algorithm 1), whether its network puts out ε or v: timesteps from the density ᾱ_t^p, errors of ε
+// weighted by ᾱ_t^(−g): at large t a picture is √ᾱ_t of x_t, so what a small error of ε does to it is large.
 import { ParameterSet } from "../nn/parameter.ts";
 import { initialise } from "../nn/state.ts";
 import { UNet } from "../nn/unet.ts";
 import { affine, randomNormal, square, sum, type Engine, type Tensor } from "../tensor/index.ts";
-import { drawTimesteps, streamOf, streams, upload, type Batches } from "./batches.ts";
+import { drawTimestepsFrom, streamOf, streams, upload, type Batches } from "./batches.ts";
 import type { Config } from "./config/schema.ts";
-import { addNoise, weightedResidual } from "./denoiser.ts";
+import { addNoise, epsilonFrom, weightedResidual, type Denoiser, type PredictionType } from "./denoiser.ts";
 import { priorConfig } from "./networks.ts";
 import { clippedPredict, sampleDdim } from "./sample.ts";
 import { timesteps, type Schedule } from "./schedule.ts";
 import { learningRate, Trainer } from "./trainer.ts";
 
+/**
+ * P(t ≤ index) for t drawn with density ∝ ᾱ_t^p. Over half of the linear schedule's steps leave less of a 32 × 32 picture than its
+ * mean colour: p > 0 spends more of the training where shapes are decided.
+ */
+export function timestepDistribution(schedule: Schedule, power: number): Float64Array {
+  let sum = 0;
+  const sums = Float64Array.from(
+    { length: schedule.numTimesteps },
+    (_, t) => (sum += schedule.alphaBar(t) ** power),
+  );
+  return sums.map((v) => v / sum);
+}
+
+/** What a new prior puts out where the user names nothing. */
+export const predictionOf = (named: PredictionType | null): PredictionType => named ?? "v_prediction";
+
 export class Pretraining {
   readonly network: UNet;
   readonly trainer: Trainer;
+  /** ε_θ of the weights in training. */
+  readonly #denoise: Denoiser;
   readonly #engine: Engine;
   readonly #schedule: Schedule;
   readonly #options: Config["pretrain"];
   readonly #seed: number;
+  readonly #cumulative: Float64Array;
 
   constructor(engine: Engine, schedule: Schedule, config: Config) {
     this.#engine = engine;
     this.#schedule = schedule;
     this.#options = config.pretrain;
     this.#seed = config.exp.seed;
+    this.#cumulative = timestepDistribution(schedule, config.pretrain.timestep_power);
     this.network = new UNet(priorConfig(config.model));
+    this.#denoise = epsilonFrom(predictionOf(config.model.prediction_type), schedule, (xt, t) =>
+      this.network.forward(xt, t),
+    );
     const set = new ParameterSet(engine, this.network.declarations.list, { trainable: true });
     initialise(set, this.#seed);
     this.trainer = new Trainer(set, { beta: config.pretrain.ema_beta, updateAfterStep: 0, updateEvery: 1 });
@@ -44,11 +67,11 @@ export class Pretraining {
     return this.trainer.step(this.lr, () => {
       const x = upload(engine, batch.values, batch.count, inChannels, imageSize);
       const z = randomNormal(engine, x.shape, { seed, stream: streamOf(streams.noise, step) });
-      const t = drawTimesteps(batch.count, this.#schedule.numTimesteps, seed, step);
+      const t = drawTimestepsFrom(batch.count, this.#cumulative, seed, step);
       const xt = addNoise(this.#schedule, x, z, t);
       const power = this.#options.alpha_bar_power;
       const dropped = { seed, stream: streamOf(streams.dropout, step) };
-      const eps = this.network.dropout.during(dropped, () => this.network.forward(xt, t));
+      const eps = this.network.dropout.during(dropped, () => this.#denoise(xt, t));
       const residual = weightedResidual(this.#schedule, z, eps, t, power);
       return affine(sum(square(residual), { axes: null }), 1 / x.size, 0);
     });
@@ -58,8 +81,7 @@ export class Pretraining {
   async sample(n: number, numSteps: number, seed: number): Promise<Tensor> {
     const { inChannels, imageSize } = this.network.config;
     const shape = [n, inChannels, imageSize, imageSize];
-    const prior = (xt: Tensor, t: ArrayLike<number>) =>
-      this.trainer.withAverage(() => this.network.forward(xt, t));
+    const prior = (xt: Tensor, t: ArrayLike<number>) => this.trainer.withAverage(() => this.#denoise(xt, t));
     return sampleDdim({
       engine: this.#engine,
       schedule: this.#schedule,

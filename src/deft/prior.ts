@@ -2,30 +2,43 @@
 import { ParameterSet } from "../nn/parameter.ts";
 import { loadWeights, type WeightSource } from "../nn/state.ts";
 import { UNet, type UNetConfig } from "../nn/unet.ts";
-import type { Engine, Tensor } from "../tensor/index.ts";
-import type { Denoiser } from "./denoiser.ts";
+import type { Engine } from "../tensor/index.ts";
+import { epsilonFrom, type Denoiser, type PredictionType } from "./denoiser.ts";
+import type { Schedule } from "./schedule.ts";
+
+/** What a prior is besides its weights. */
+export interface PriorOptions {
+  readonly network: UNetConfig;
+  readonly prediction: PredictionType;
+  readonly schedule: Schedule;
+}
 
 export class Prior {
   readonly network: UNet;
   readonly parameters: ParameterSet;
+  /** ε_θ(x_t, t); no gradient is recorded for its weights. */
+  readonly denoise: Denoiser;
   /** Network calls so far, a batch counting one. */
   calls = 0;
 
-  private constructor(network: UNet, parameters: ParameterSet) {
+  private constructor(network: UNet, parameters: ParameterSet, { prediction, schedule }: PriorOptions) {
     this.network = network;
     this.parameters = parameters;
+    this.denoise = epsilonFrom(prediction, schedule, (xt, t) => {
+      this.calls++;
+      return this.network.forward(xt, t);
+    });
   }
 
-  static async load(engine: Engine, config: UNetConfig, source: WeightSource, what: string): Promise<Prior> {
-    const network = new UNet(config);
+  static async load(
+    engine: Engine,
+    options: PriorOptions,
+    source: WeightSource,
+    what: string,
+  ): Promise<Prior> {
+    const network = new UNet(options.network);
     const parameters = new ParameterSet(engine, network.declarations.list, { trainable: false });
     await loadWeights(parameters, source, "", what);
-    return new Prior(network, parameters);
+    return new Prior(network, parameters, options);
   }
-
-  /** ε_θ(x_t, t); no gradient is recorded for its weights. */
-  readonly denoise: Denoiser = (xt: Tensor, t: ArrayLike<number>): Tensor => {
-    this.calls++;
-    return this.network.forward(xt, t);
-  };
 }

@@ -1,6 +1,7 @@
 import { parseArguments } from "../../deft/config/arguments.ts";
 import { helpText } from "../../deft/config/help.ts";
-import { resolveConfig } from "../../deft/config/resolve.ts";
+import { chosenPrior, resolveConfig } from "../../deft/config/resolve.ts";
+import { readPriorNetwork } from "../prior-file.ts";
 import { configToYaml } from "../run-folder.ts";
 import { runPretraining } from "../pretrain-run.ts";
 
@@ -18,7 +19,11 @@ export async function pretrain(args: readonly string[]): Promise<void> {
     );
     return;
   }
-  const { config, warnings } = resolveConfig(args);
+  const { ckptPath } = chosenPrior(args);
+  const stated = ckptPath === null ? {} : await readPriorNetwork(ckptPath);
+  // The network to start from; what it is to put out may change.
+  const network = Object.fromEntries(Object.entries(stated).filter(([k]) => k !== "model.prediction_type"));
+  const { config, warnings } = resolveConfig(args, network);
   for (const line of warnings) console.error(`deft: ${line}`);
   if (flags.dryRun) process.stdout.write(configToYaml(config));
   else await runPretraining(config);

@@ -183,13 +183,25 @@ export const schema = {
       "embedded",
       "prior: shipped ones, or the public ones of your own download",
     ),
-    ckpt_path: optional(text("", "weight file of the prior; null: the shipped one")),
+    ckpt_path: optional(
+      text(
+        "",
+        "weight file of the prior, for pretrain the one to start from; null: the shipped one, for pretrain none",
+      ),
+    ),
     ...network,
     in_channels: int(3, "channels of the pictures", { min: 1, max: 3 }),
     num_channels: int(256, "channels of the first level, a multiple of 32", { min: 32 }),
     attention_resolutions: numbers([32, 16, 8], "image sides at which there is attention"),
     num_head_channels: int(64, "channels of an attention head; -1: num_heads rules", { min: -1 }),
     learn_sigma: bool(true, "twice the output channels; the first half is the noise"),
+    prediction_type: optional(
+      oneOf(
+        ["epsilon", "v_prediction"],
+        "epsilon",
+        "what the network puts out: the noise, or v = sqrt(alpha_bar) z - sqrt(1-alpha_bar) x; null: as its weight file states, else epsilon; pretrain: v_prediction",
+      ),
+    ),
     class_cond: bool(false, "takes class labels"),
     num_classes: int(1000, "classes where class_cond", { min: 1 }),
   },
@@ -292,11 +304,16 @@ export const schema = {
     warmup_steps: int(500, "steps over which the learning rate rises", { min: 0 }),
     ema_beta: number(0.999, "decay of the moving average", { min: 0, max: 1 }),
     alpha_bar_power: number(
-      0.5,
-      "g of the loss weight 1/alpha_bar_t^g: 0 = Ho et al. 2020, 1 = v-prediction's",
+      1,
+      "g of the loss weight 1/alpha_bar_t^g of errors of the noise: 0 = Ho et al. 2020, 1 = errors of v",
+      { min: 0, max: 1 },
+    ),
+    timestep_power: number(
+      0.25,
+      "p of the density alpha_bar_t^p that timesteps are drawn from: 0 = uniform",
       {
         min: 0,
-        max: 1,
+        max: 4,
       },
     ),
     flip: bool(true, "mirror pictures at random"),
