@@ -2,8 +2,7 @@
 //   parameters:  d_gamma[c] = sum over n of (1+scale)*Q, d_beta[c] the same of A; a thread a channel, n in order
 //   modulation:  d_scale[n, c] = gamma*Q + beta*A, d_shift[n, c] = A, stored as [n, 2c]; a thread an (n, c)
 const WG = 64u;
-const SCALED = 1u; //!param
-struct Params { batch: u32, channels: u32 }
+struct Params { batch: u32, channels: u32, scaled: u32 }
 @group(0) @binding(0) var<storage, read> sums: array<vec2f>;
 @group(0) @binding(1) var<storage, read> scale_shift: array<f32>;
 @group(0) @binding(2) var<storage, read> gamma: array<f32>;
@@ -19,11 +18,9 @@ fn parameters(@builtin(global_invocation_id) id: vec3u) {
   if (c >= p.channels) { return; }
   var s = vec2f();
   for (var n = 0u; n < p.batch; n++) {
-    //!if SCALED
-    s += sums[n * p.channels + c] * (1.0 + scale_shift[n * 2u * p.channels + c]);
-    //!else
-    s += sums[n * p.channels + c];
-    //!end
+    var gain = 1.0;
+    if (p.scaled != 0u) { gain += scale_shift[n * 2u * p.channels + c]; }
+    s += sums[n * p.channels + c] * gain;
   }
   d_gamma[c] = s.x;
   d_beta[c] = s.y;

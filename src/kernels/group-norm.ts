@@ -13,11 +13,13 @@ interface Params {
   count: number;
   /** Lanes that share a channel: the largest power of two up to its cells (the subgroup variant takes all). */
   lanes: number;
+  /** 1 with scale_shift, else 0. */
+  scaled: number;
   eps: number;
 }
 
 const grid = ({ count }: Params): [number, number] => grid1d(count, 1);
-const forms = combine(each("SILU", 0, 1), each("SCALED", 0, 1), [
+const forms = combine(each("SILU", 0, 1), [
   { V: 4, T: "vec4f" },
   { V: 1, T: "f32" },
 ]);
@@ -67,12 +69,12 @@ function plan(device: Device, q: GroupNormProblem, scaled: boolean) {
       cells,
       count: q.batch * q.groups,
       lanes: 2 ** Math.min(8, Math.floor(Math.log2(cells))),
+      scaled: Number(scaled),
       eps: q.eps,
     },
     values: {
       ...variant.values(device),
       SILU: Number(q.silu),
-      SCALED: Number(scaled),
       V: vec4 ? 4 : 1,
       T: vec4 ? "vec4f" : "f32",
     },
@@ -99,9 +101,7 @@ export function groupNormBackward(
 
 export const groupNormParameters = defineKernel(wgsl.groupNormGradients, "parameters", {
   grid: ({ channels }) => [Math.ceil(channels / 64)],
-  values: each("SCALED", 0, 1),
 });
 export const groupNormModulation = defineKernel(wgsl.groupNormGradients, "modulation", {
   grid: ({ batch, channels }) => grid1d(batch * channels, 64),
-  values: [{ SCALED: 1 }],
 });

@@ -66,25 +66,16 @@ export const groupNorm = defineOp<
     const out = engine.empty(shape, "f32", "groupNorm gradient");
     const sums = engine.empty([batch, channels, 2], "f32", "groupNorm sums");
     groupNormBackward(device, { x, gamma, beta, scale_shift, dy, stats, out, sums }, problem);
+    const launch = { batch, channels, scaled: Number(scale_shift !== null) };
     let [dGamma, dBeta, dScaleShift]: (Tensor | null)[] = [null, null, null];
     if (needs[1] || needs[2]) {
       dGamma = engine.empty([channels], "f32", "gamma gradient");
       dBeta = engine.empty([channels], "f32", "beta gradient");
-      groupNormParameters(
-        device,
-        { sums, scale_shift, d_gamma: dGamma, d_beta: dBeta },
-        { batch, channels },
-        { SCALED: Number(scale_shift !== null) },
-      );
+      groupNormParameters(device, { sums, scale_shift, d_gamma: dGamma, d_beta: dBeta }, launch);
     }
     if (needs[3] && scaleShape) {
       dScaleShift = engine.empty(scaleShape, "f32", "scaleShift gradient");
-      groupNormModulation(
-        device,
-        { sums, gamma, beta, d_scale_shift: dScaleShift },
-        { batch, channels },
-        { SCALED: 1 },
-      );
+      groupNormModulation(device, { sums, gamma, beta, d_scale_shift: dScaleShift }, launch);
     }
     return [out, dGamma ?? null, dBeta ?? null, dScaleShift ?? null];
   },
