@@ -9,6 +9,8 @@ import { square, tile, writePng } from "../io/images.ts";
 import { writeWeights } from "../io/weights.ts";
 import { readState } from "../nn/state.ts";
 import { openData } from "./data.ts";
+import { formatBytes } from "./format.ts";
+import { pretrainingPeak } from "./memory.ts";
 import { openEngine } from "./open-engine.ts";
 import { openRunFolder } from "./run-folder.ts";
 import { loadStart, openStart } from "./start-weights.ts";
@@ -31,9 +33,11 @@ export async function runPretraining(given: Config): Promise<void> {
   await resumeLoop(folder, trainer);
   if (start !== null && trainer.steps === 0) console.log(await loadStart(trainer.set, start, prediction));
   await start?.close();
+  const peak = await pretrainingPeak(engine.device, config, SAMPLES);
   console.log(
     `run: ${folder.path}; prior with ${trainer.set.count} parameters; ${train.name}, ${train.length / (train.versions ?? 1)} pictures`,
   );
+  console.log(`memory: ${formatBytes(peak)} of GPU memory at most`);
   const { finished } = await runLoop({
     label: "pretrain",
     folder,

@@ -1,34 +1,21 @@
 // The run of `deft train`: prior, data, fine-tuning, validation on the way, evaluation, and what it leaves in its folder.
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { Batches, epochOrder } from "../deft/batches.ts";
-import { conditioningChannels } from "../deft/config/degradation.ts";
+import { epochOrder } from "../deft/batches.ts";
 import type { Config } from "../deft/config/schema.ts";
 import { subset, type ImageDataset } from "../deft/dataset.ts";
-import {
-  evaluationSteps,
-  restoreBatch,
-  summarise,
-  type EvaluationOptions,
-  type Restored,
-} from "../deft/evaluate.ts";
-import { FineTuning } from "../deft/finetune.ts";
-import { hTransformConfig, priorConfig, scheduleOf } from "../deft/networks.ts";
-import { Prior } from "../deft/prior.ts";
-import { timesteps } from "../deft/schedule.ts";
+import { evaluationSteps, restoreBatch, summarise, type Restored } from "../deft/evaluate.ts";
 import { generatedMasks, makeTask } from "../deft/task.ts";
 import { openMasks } from "../io/masks.ts";
-import { openWeights, weightSource } from "../io/weights.ts";
-import { loadWeights } from "../nn/state.ts";
-import type { Engine } from "../tensor/index.ts";
 import { openData } from "./data.ts";
-import { formatCount } from "./format.ts";
+import { formatBytes, formatCount } from "./format.ts";
+import { predictedPeak } from "./memory.ts";
 import { openEngine, type OpenedEngine } from "./open-engine.ts";
-import { priorFile } from "./prior-file.ts";
 import { createProgress } from "./progress.ts";
 import { openRunFolder, type RunFolder } from "./run-folder.ts";
 import { exportTransform, saveGrid, savePictures, writeResults } from "./run-results.ts";
 import { resumeLoop, runLoop, statsFile, type LoopResult } from "./train-loop.ts";
+import { evaluationOptions, setUpRun, withRunWeights, type Run } from "./train-setup.ts";
 
 const SAMPLES = 4;
 
@@ -49,8 +36,13 @@ export async function runTraining(config: Config): Promise<void> {
       console.log(`resume: ${folder.path} is finished; nothing to do`);
       return;
     }
-    const run = await prepare(opened.engine, folder.config, task, data.train);
-    describe(folder, config, run, data);
+    const run = await withRunWeights(folder.config, async (weights) => {
+      const parts = { config: folder.config, task, train: data.train, ...weights };
+      const peak = await predictedPeak(opened.engine.device, parts, data.validation);
+      const run = await setUpRun(opened.engine, parts);
+      describe(folder, run, data, peak);
+      return run;
+    });
     await resumeLoop(folder, run.fineTuning.trainer);
     const trained = await fineTune(folder, run, data.validation);
     if (!trained.finished) {
@@ -65,50 +57,13 @@ export async function runTraining(config: Config): Promise<void> {
   }
 }
 
-type Run = Awaited<ReturnType<typeof prepare>>;
-
-/** Loads the prior and builds what training needs. */
-async function prepare(
-  engine: Engine,
-  config: Config,
-  task: ReturnType<typeof makeTask>,
-  train: ImageDataset,
-) {
-  const schedule = scheduleOf(config.diffusion);
-  const file = priorFile(config.model.name, config.model.ckpt_path) ?? "";
-  const weights = await openWeights(file);
-  const options = {
-    network: priorConfig(config.model),
-    prediction: config.model.prediction_type ?? "epsilon",
-    schedule,
-  };
-  const prior = await Prior.load(engine, options, weightSource(weights), file).finally(() => weights.close());
-  const {
-    batch_size: batchSize,
-    shuffle,
-    drop_last: dropLast,
-    epochs,
-    max_steps: maxSteps,
-  } = config.algo.finetune_args;
-  const batches = new Batches(train, { batchSize, seed: config.exp.seed, shuffle, dropLast, flip: false });
-  const totalSteps = maxSteps ?? epochs * batches.stepsPerEpoch;
-  const channels = conditioningChannels(config.algo.deg, train.channels, config.algo.use_x0hat);
-  const network = hTransformConfig(config.htransform_model, channels, train.channels);
-  const fineTuning = new FineTuning({ engine, schedule, prior, network, task, config, totalSteps });
-  const start = config.htransform_model.ckpt_path;
-  if (start !== null) {
-    const source = await openWeights(start);
-    await loadWeights(fineTuning.trainer.set, weightSource(source), "", start).finally(() => source.close());
-  }
-  return { engine, config, schedule, prior, task, batches, totalSteps, fineTuning };
-}
-
 function describe(
   folder: RunFolder,
-  config: Config,
   run: Run,
   data: { train: ImageDataset; validation: ImageDataset },
+  peak: number,
 ): void {
+  const { config } = run;
   const [prior, h] = [run.prior.parameters.count, run.fineTuning.trainer.set.count];
   const pictures = (d: ImageDataset) => d.length / (d.versions ?? 1);
   const sigma = run.task.condition.sigmaY;
@@ -119,18 +74,7 @@ function describe(
   console.log(
     `networks: frozen prior ${formatCount(prior)} parameters, h-transform ${formatCount(h)} (${((100 * h) / prior).toFixed(1)} %), ${run.totalSteps} steps of ${config.algo.finetune_args.batch_size}`,
   );
-}
-
-/** The evaluation's settings; `keepEvolution` only where strips are asked for. */
-function evaluationOptions(
-  run: Run,
-  numSteps: number,
-  extra: Pick<EvaluationOptions, "samples" | "keepEvolution" | "onStep">,
-): EvaluationOptions {
-  const { config, engine, schedule, prior, task, fineTuning } = run;
-  const { eta, use_ema: useAverage } = config.algo.val_args;
-  const ts = timesteps(config.exp.start_step, config.exp.end_step, numSteps);
-  return { engine, schedule, prior, task, fineTuning, useAverage, eta, ts, seed: config.exp.seed, ...extra };
+  console.log(`memory: ${formatBytes(peak)} of GPU memory at most`);
 }
 
 async function fineTune(folder: RunFolder, run: Run, validation: ImageDataset): Promise<LoopResult> {

@@ -25,6 +25,7 @@ const LIMITS = [
 
 export class Device {
   readonly gpu: GPUDevice;
+  readonly info: GPUAdapterInfo;
   readonly adapterName: string;
   /** Runs on the CPU (lavapipe, SwiftShader): other kernel variants win there. */
   readonly software: boolean;
@@ -40,6 +41,7 @@ export class Device {
 
   constructor(gpu: GPUDevice, info: GPUAdapterInfo, options: DeviceOptions) {
     this.gpu = gpu;
+    this.info = info;
     this.adapterName = info.description || info.device || info.vendor || "unknown adapter";
     this.software = /llvmpipe|lavapipe|swiftshader/i.test(`${info.description} ${info.device}`);
     const fixed = info.subgroupMinSize === info.subgroupMaxSize;

@@ -1,4 +1,5 @@
 // The public face of the tensor layer: nn, deft and users import this file and nothing below it.
+export { dryDevice } from "../gpu/dry.ts";
 export { openDevice, type Device, type DeviceOptions } from "../gpu/device.ts";
 export { DeviceError, KernelError } from "../gpu/errors.ts";
 export { adamStep, emaStep, type AdamState, type AdamStepOptions } from "./adam.ts";

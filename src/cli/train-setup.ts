@@ -1,0 +1,87 @@
+// What a training run is made of, on whatever device: the frozen prior, the h-transform in training, the task, the schedule.
+import { Batches } from "../deft/batches.ts";
+import { conditioningChannels } from "../deft/config/degradation.ts";
+import type { Config } from "../deft/config/schema.ts";
+import type { ImageDataset } from "../deft/dataset.ts";
+import type { EvaluationOptions } from "../deft/evaluate.ts";
+import { FineTuning } from "../deft/finetune.ts";
+import { hTransformConfig, priorConfig, scheduleOf } from "../deft/networks.ts";
+import { Prior } from "../deft/prior.ts";
+import { timesteps } from "../deft/schedule.ts";
+import type { makeTask } from "../deft/task.ts";
+import { openWeights, weightSource, type WeightFile } from "../io/weights.ts";
+import { loadWeights, type WeightSource } from "../nn/state.ts";
+import type { Engine } from "../tensor/index.ts";
+import { priorFile } from "./prior-file.ts";
+
+/** Weights and the name to give them in messages. */
+export interface NamedWeights {
+  readonly file: string;
+  readonly source: WeightSource;
+}
+
+export interface RunParts {
+  readonly config: Config;
+  readonly task: ReturnType<typeof makeTask>;
+  readonly train: ImageDataset;
+  readonly priorWeights: NamedWeights;
+  /** Of the h-transform to start from; null: a new one. */
+  readonly startWeights: NamedWeights | null;
+}
+
+export type Run = Awaited<ReturnType<typeof setUpRun>>;
+
+/** Opens the weight files of a run for as long as `fn` runs. Throws a UserError that names the file. */
+export async function withRunWeights<T>(
+  config: Config,
+  fn: (weights: Pick<RunParts, "priorWeights" | "startWeights">) => Promise<T>,
+): Promise<T> {
+  const opened: WeightFile[] = [];
+  const named = async (file: string): Promise<NamedWeights> => {
+    const weights = await openWeights(file);
+    opened.push(weights);
+    return { file, source: weightSource(weights) };
+  };
+  try {
+    const start = config.htransform_model.ckpt_path;
+    return await fn({
+      priorWeights: await named(priorFile(config.model.name, config.model.ckpt_path) ?? ""),
+      startWeights: start === null ? null : await named(start),
+    });
+  } finally {
+    for (const weights of opened) await weights.close();
+  }
+}
+
+/** Loads the prior and builds what training needs. */
+export async function setUpRun(engine: Engine, parts: RunParts) {
+  const { config, task, train, priorWeights, startWeights } = parts;
+  const schedule = scheduleOf(config.diffusion);
+  const options = {
+    network: priorConfig(config.model),
+    prediction: config.model.prediction_type ?? "epsilon",
+    schedule,
+  };
+  const prior = await Prior.load(engine, options, priorWeights.source, priorWeights.file);
+  const { batch_size: batchSize, shuffle, drop_last: dropLast, ...o } = config.algo.finetune_args;
+  const batches = new Batches(train, { batchSize, seed: config.exp.seed, shuffle, dropLast, flip: false });
+  const totalSteps = o.max_steps ?? o.epochs * batches.stepsPerEpoch;
+  const channels = conditioningChannels(config.algo.deg, train.channels, config.algo.use_x0hat);
+  const network = hTransformConfig(config.htransform_model, channels, train.channels);
+  const fineTuning = new FineTuning({ engine, schedule, prior, network, task, config, totalSteps });
+  if (startWeights !== null)
+    await loadWeights(fineTuning.trainer.set, startWeights.source, "", startWeights.file);
+  return { engine, config, schedule, prior, task, batches, totalSteps, fineTuning };
+}
+
+/** The evaluation's settings; `keepEvolution` only where strips are asked for. */
+export function evaluationOptions(
+  run: Run,
+  numSteps: number,
+  extra: Pick<EvaluationOptions, "samples" | "keepEvolution" | "onStep">,
+): EvaluationOptions {
+  const { config, engine, schedule, prior, task, fineTuning } = run;
+  const { eta, use_ema: useAverage } = config.algo.val_args;
+  const ts = timesteps(config.exp.start_step, config.exp.end_step, numSteps);
+  return { engine, schedule, prior, task, fineTuning, useAverage, eta, ts, seed: config.exp.seed, ...extra };
+}
