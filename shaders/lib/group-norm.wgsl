@@ -1,5 +1,5 @@
 // Group norm of x: f32[n, c, ...spatial], channel factors a = gamma*(1+scale) and b = beta*(1+scale)+shift:
-//   forward:  h = (x - mean)*rstd, u = a*h + b, out = SILU ? u*sigmoid(u) : u;   stats[group] = (mean, rstd)
+//   forward:  h = (x - mean)*rstd, u = a*h + b, out = silu ? u*sigmoid(u) : u;   stats[group] = (mean, rstd)
 //   backward: du = dy*d(out)/du, out = rstd*(a*du - s1 - h*s2), s1, s2 = means over the group of a*du and a*du*h;
 //             sums[n, c] = (sum of du*h, sum of du), from which the parameters' gradients follow
 // A workgroup a group (n, g), WG lanes; `lanes` of them share a channel, WG / lanes channels at a time. A cell is T: four
@@ -7,12 +7,11 @@
 // workgroup) and team_sum (over a channel's lanes, on every lane); all lanes call the sums.
 // Moments are taken about K, the mean of an eighth of the group (cells 0..WG of every 8*WG): then
 // (K - mean)^2 <= 7*variance whatever the values, so that E[(x-K)^2] - (mean-K)^2 loses three bits at most.
-// `scaled` is no variant: it is asked once a channel, and compiling costs a driver without a cache half a second.
+// `scaled` and `silu` are no variants: asking costs nothing against the memory, each variant half a second of a driver's compiler.
 // Moves 8 bytes an element forward (x is read 2.1 times, from cache), 12 backward.
-const SILU = 1u; //!param
 const V = 4u; //!param
 alias T = vec4f; //!param
-struct Params { groups: u32, channels: u32, cells: u32, count: u32, lanes: u32, scaled: u32, eps: f32 }
+struct Params { groups: u32, channels: u32, cells: u32, count: u32, lanes: u32, scaled: u32, silu: u32, eps: f32 }
 @group(0) @binding(0) var<storage, read> x: array<T>;
 @group(0) @binding(1) var<storage, read> gamma: array<f32>;
 @group(0) @binding(2) var<storage, read> beta: array<f32>;
@@ -32,7 +31,8 @@ fn across(v: T) -> f32 {
   //!end
 }
 
-fn sigmoid(v: T) -> T { return 1.0 / (1.0 + exp(-v)); }
+// sigmoid(u), or 1 without silu.
+fn gate(u: T) -> T { return select(T(1.0), 1.0 / (1.0 + exp(-u)), p.silu != 0u); }
 
 // (a, b) of channel c of image n.
 fn factors(n: u32, c: u32) -> vec2f {
@@ -88,43 +88,23 @@ fn forward(
       let u_j = (x[e + j * lanes] - mean) * scale + f.y;
       //!end
       //!repeat j 0..4
-      //!if SILU
-      out[e + j * lanes] = u_j * sigmoid(u_j);
-      //!else
-      out[e + j * lanes] = u_j;
-      //!end
+      out[e + j * lanes] = u_j * gate(u_j);
       //!end
     }
     for (; e < end; e += lanes) {
       let u = (x[e] - mean) * scale + f.y;
-      //!if SILU
-      out[e] = u * sigmoid(u);
-      //!else
-      out[e] = u;
-      //!end
+      out[e] = u * gate(u);
     }
   }
 }
 
 // du from dy, kept in out: the second pass reads it there.
 fn slope(e: u32, h: T, f: vec2f) -> T {
-  //!if SILU
   let u = f.x * h + f.y;
-  let s = sigmoid(u);
+  let s = gate(u);
   let du = dy[e] * s * (1.0 + u * (1.0 - s));
   out[e] = du;
   return du;
-  //!else
-  return dy[e];
-  //!end
-}
-
-fn kept(e: u32) -> T {
-  //!if SILU
-  return out[e];
-  //!else
-  return dy[e];
-  //!end
 }
 
 @compute @workgroup_size(WG)
@@ -179,14 +159,14 @@ fn backward(
     var e = at + c * p.cells + lane % lanes;
     for (; e + 3u * lanes < end; e += 4u * lanes) {
       //!repeat j 0..4
-      let g_j = st.y * (gain * kept(e + j * lanes) - s.y - (x[e + j * lanes] - st.x) * st.y * s.x);
+      let g_j = st.y * (gain * out[e + j * lanes] - s.y - (x[e + j * lanes] - st.x) * st.y * s.x);
       //!end
       //!repeat j 0..4
       out[e + j * lanes] = g_j;
       //!end
     }
     for (; e < end; e += lanes) {
-      out[e] = st.y * (gain * kept(e) - s.y - (x[e] - st.x) * st.y * s.x);
+      out[e] = st.y * (gain * out[e] - s.y - (x[e] - st.x) * st.y * s.x);
     }
   }
 }

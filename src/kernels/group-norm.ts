@@ -15,14 +15,15 @@ interface Params {
   lanes: number;
   /** 1 with scale_shift, else 0. */
   scaled: number;
+  silu: number;
   eps: number;
 }
 
 const grid = ({ count }: Params): [number, number] => grid1d(count, 1);
-const forms = combine(each("SILU", 0, 1), [
+const forms = [
   { V: 4, T: "vec4f" },
   { V: 1, T: "f32" },
-]);
+];
 const base = {
   forward: defineKernel(wgsl.groupNorm, "forward", { grid, values: forms }),
   backward: defineKernel(wgsl.groupNorm, "backward", { grid, values: forms }),
@@ -70,11 +71,11 @@ function plan(device: Device, q: GroupNormProblem, scaled: boolean) {
       count: q.batch * q.groups,
       lanes: 2 ** Math.min(8, Math.floor(Math.log2(cells))),
       scaled: Number(scaled),
+      silu: Number(q.silu),
       eps: q.eps,
     },
     values: {
       ...variant.values(device),
-      SILU: Number(q.silu),
       V: vec4 ? 4 : 1,
       T: vec4 ? "vec4f" : "f32",
     },
