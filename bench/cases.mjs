@@ -9,11 +9,22 @@ const harness = JSON.parse(readFileSync(new URL("peers/cases.json", import.meta.
 
 /** Group of a case, in the order of the table. */
 const groupOf = (c) => {
+  if (c.mode === "prior") return "growth";
   if (c.kind === "deft") return c.mode === "step" ? "deft-training-step" : "deft-sampling-step";
   if (c.kind !== "model") return "kernels";
   if (c.model === "block") return "blocks";
   return c.mode === "step" ? "unet-training-step" : "unet-forward";
 };
+
+/** Sides at batch 1, and batches at the side of the shipped prior, at which a forward pass of its network is timed. */
+export const growth = {
+  sides: [32, 64, 96, 128, 192, 256].map((side) => ({ name: `prior_side${side}`, side, batch: 1 })),
+  batches: [1, 2, 4, 8, 16, 32, 64].map((batch) => ({ name: `prior_batch${batch}`, side: 32, batch })),
+};
+const growthCases = [...growth.sides, ...growth.batches].map(({ name, side, batch }) => [
+  name,
+  { kind: "deft", mode: "prior", batch, options: [`model.image_size=${side}`] },
+]);
 
 /** Cases by name; those of DEFT take the networks and the batch of the program's default run. */
 export const cases = Object.fromEntries(
@@ -21,12 +32,13 @@ export const cases = Object.fromEntries(
     ...harness,
     deft_step: { kind: "deft", mode: "step", options: [] },
     deft_sample: { kind: "deft", mode: "sample", options: [] },
+    ...Object.fromEntries(growthCases),
   }).map(([name, c]) => [name, { ...c, group: groupOf(c) }]),
 );
 
-/** Names of the cases that `only` (names and groups with commas between) asks for; all without it. */
+/** Names of the cases that `only` (names and groups with commas between) asks for; without it all but those of growth. */
 export function chosenCases(only) {
-  if (!only) return Object.keys(cases);
+  if (!only) return Object.keys(cases).filter((name) => cases[name].group !== "growth");
   return only.split(",").flatMap((word) => {
     const found = Object.keys(cases).filter((name) => name === word || cases[name].group === word);
     if (found.length > 0) return found;

@@ -1,4 +1,4 @@
-// A training step and a sampling step of DEFT, on the networks of the program's default run with random weights: times do not
+// A training step and a sampling step of DEFT, and a forward pass of its prior, on the networks of the program's default run with random weights: times do not
 // depend on what the weights are.
 import { randomNormal } from "deft-webgpu";
 import {
@@ -25,7 +25,7 @@ function setting(c) {
 }
 
 const batchOf = (c, config) =>
-  c.mode === "step" ? config.algo.finetune_args.batch_size : config.loader.batch_size;
+  c.batch ?? (c.mode === "step" ? config.algo.finetune_args.batch_size : config.loader.batch_size);
 
 /** A work as in works.mjs; `passes` is how many steps a run() makes. */
 export async function buildDeft(engine, c) {
@@ -40,6 +40,11 @@ export async function buildDeft(engine, c) {
   const shape = [count, channels, side, side];
   const values = uniform(1, prod(shape));
   const free = (outs) => outs.forEach((t) => t.dispose());
+  if (c.mode === "prior") {
+    const x = engine.tensor(values, shape);
+    const t = new Float32Array(count).fill(500);
+    return { passes: 1, run: () => engine.noGrad(() => [prior.denoise(x, t)]), free };
+  }
   if (c.mode === "step")
     return { passes: 1, run: () => [fineTuning.step({ values, count, epoch: 0 })], free };
   const operator = task.operator(engine, []);
@@ -78,10 +83,10 @@ function randomWeights(network) {
   };
 }
 
-/** Floating-point operations of one step: the prior's forward pass, and the h-transform's, three times in training. */
+/** Floating-point operations of one step: the prior's forward pass, and but for growth the h-transform's, three times in training. */
 export function deftCost(c) {
   const { config, prior, hTransform } = setting(c);
-  const own = networkCost(hTransform) * (c.mode === "step" ? 3 : 1);
+  const own = c.mode === "prior" ? 0 : networkCost(hTransform) * (c.mode === "step" ? 3 : 1);
   return batchOf(c, config) * (networkCost(prior) + own);
 }
 

@@ -7,15 +7,17 @@ export const best = ({ peers }, field) =>
 
 const titleOf = (device) => `## Beside other engines on ${device}`;
 
-/** `before` with the section of this adapter put in, in its old place or at the end. */
-export function page(before, result) {
-  const title = titleOf(result.device);
+/** `before` with the section of this comparison put in. */
+export const page = (before, result) =>
+  withSection(before, titleOf(result.device), section(titleOf(result.device), result));
+
+/** `before` with `made`, which opens with `title`, in its old place or at the end. */
+export function withSection(before, title, made) {
   const parts = before
     .trimEnd()
     .split(/^(?=## )/m)
     .map((part) => part.trimEnd());
   const at = parts.findIndex((part) => part.split("\n")[0] === title);
-  const made = section(title, result);
   if (at < 0) parts.push(made);
   else parts[at] = made;
   return parts.filter(Boolean).join("\n\n") + "\n";

@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 import { format, resolveConfig } from "prettier";
 import { cases, chosenCases } from "./cases.mjs";
 import { compareCosts, median, summarise } from "./compare.mjs";
+import { chart, bySide, growthPage } from "./growth.mjs";
 import { page } from "./page.mjs";
 import { runPeers } from "./peers.mjs";
 import { number, table } from "./table.mjs";
@@ -21,6 +22,7 @@ const help = `npm run bench -- [OPTIONS]
   --record          keeps the run as the baseline of this adapter in bench/baseline.json
   --compare         exit code 1 if a case got slower, beside the ceiling, than the baseline by more than the spread of runs
   --peers           in turns with other engines; writes docs/performance.md
+  --growth          times the prior against side and batch; writes docs/performance.md and its chart
   --engines NAMES   some of these: jax-js, tfjs, ort-web, ort`;
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
@@ -32,6 +34,7 @@ const { values: arg } = parseArgs({
     rounds: { type: "string", default: "3" },
     adapter: { type: "string" },
     engines: { type: "string" },
+    growth: { type: "boolean" },
     record: { type: "boolean" },
     compare: { type: "boolean" },
     peers: { type: "boolean" },
@@ -170,6 +173,15 @@ function compare(run) {
   return found.some((c) => c.worse);
 }
 
+async function writeGrowth(run) {
+  const image = path.join(root, "docs", "images", `growth-${run.kind}.svg`);
+  writeFileSync(image, chart(bySide(run.cases)));
+  const file = path.join(root, "docs", "performance.md");
+  const text = growthPage(readFileSync(file, "utf8"), run, `images/${path.basename(image)}`);
+  await writeFormatted(file, text);
+  console.log(`written: docs/performance.md, ${path.relative(root, image)}`);
+}
+
 /** In turns with other engines; the page is written when all cases and engines took part. */
 async function comparePeers(common) {
   const { only, seconds, adapter, engines } = arg;
@@ -194,7 +206,7 @@ async function main() {
   if (arg.compare && !existsSync(baselineFile))
     throw new Error("bench/baseline.json: missing; record it with --record");
   if (arg.peers) return comparePeers({ ...common, rounds });
-  const runs = await measureAll(chosenCases(arg.only), rounds);
+  const runs = await measureAll(chosenCases(arg.growth ? "growth" : arg.only), rounds);
   const every = Object.values(runs).flat();
   const ceiling = {
     gflops: median(every.map((r) => r.ceiling.gflops)),
@@ -220,6 +232,7 @@ async function main() {
   const file = path.join(folder, `${common.date.slice(0, 19).replaceAll(":", "-")}.json`);
   writeFileSync(file, JSON.stringify(run, null, 1));
   console.log(`written: ${path.relative(process.cwd(), file)}`);
+  if (arg.growth) await writeGrowth(run);
   if (arg.record) await record(run);
   if (arg.compare && compare(run)) process.exitCode = 1;
 }
