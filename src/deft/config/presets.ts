@@ -76,7 +76,7 @@ export const htransformPresets: { readonly [name: string]: Preset } = {
  */
 export const embeddedRun: Preset = {
   "algo.finetune_args.batch_size": 4,
-  "algo.finetune_args.max_steps": 350,
+  "algo.finetune_args.max_steps": 250,
   "algo.finetune_args.lr": 2.5e-3,
   "algo.finetune_args.save_every_steps": 100,
   "algo.val_args.batch_size": 8,
