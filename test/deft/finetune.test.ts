@@ -54,7 +54,12 @@ async function setUp(deg: string) {
     "algo.finetune_args.lr=0.002",
   ]);
   const schedule = scheduleOf(config.diffusion);
-  const prior = await Prior.load(engine, { network, prediction: "epsilon", schedule }, await sourceOf(engine), "test prior");
+  const prior = await Prior.load(
+    engine,
+    { network, prediction: "epsilon", schedule },
+    await sourceOf(engine),
+    "test prior",
+  );
   const task = makeTask(config, SIDE, 1, generatedMasks(config, SIDE));
   const h = {
     ...network,
