@@ -1,5 +1,5 @@
-// A training step and a sampling step of DEFT, and a forward pass of its prior, on the networks of the program's default run with random weights: times do not
-// depend on what the weights are.
+// A training step and a sampling step of DEFT, and a forward pass of its prior, on the networks of the program's default run with
+// random weights: times do not depend on what the weights are.
 import { randomNormal } from "deft-webgpu";
 import {
   conditionChannels,
@@ -83,7 +83,10 @@ function randomWeights(network) {
   };
 }
 
-/** Floating-point operations of one step: the prior's forward pass, and but for growth the h-transform's, three times in training. */
+/**
+ * Floating-point operations of one step: the prior's forward pass and the h-transform's, which counts three times in training
+ * and not at all where the prior alone is timed.
+ */
 export function deftCost(c) {
   const { config, prior, hTransform } = setting(c);
   const own = c.mode === "prior" ? 0 : networkCost(hTransform) * (c.mode === "step" ? 3 : 1);

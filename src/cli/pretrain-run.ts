@@ -24,8 +24,7 @@ export async function runPretraining(given: Config): Promise<void> {
   const prediction = predictionOf(given.model.prediction_type ?? start?.prediction ?? null);
   const config = { ...given, model: { ...given.model, prediction_type: prediction } };
   const { train } = await openData(config);
-  const named = { ...config, exp: { ...config.exp, name: config.exp.name ?? `prior-${config.model.name}` } };
-  const folder = await openRunFolder(named);
+  const folder = await openRunFolder(config);
   const { engine, gpu, close } = await openEngine(config.adapter);
   const o = config.pretrain;
   const run = new Pretraining(engine, scheduleOf(config.diffusion), config);

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { chosenPrior, resolveConfig, type Resolved } from "../deft/config/resolve.ts";
+import type { Preset } from "../deft/config/presets.ts";
 import { fromConfig, toConfig, type Config } from "../deft/config/schema.ts";
 import { showValue } from "../deft/config/fields.ts";
 import { UserError } from "../deft/errors.ts";
@@ -8,7 +9,7 @@ import { storedConfig } from "./run-folder.ts";
 
 /** Keys that a resumed run may change: none of them has a say in the weights of a step. */
 const FREE =
-  /^(exp\.(?!seed$)|loader\.|algo\.val_args\.|wandb_config\.|dist\.|adapter$|model\.ckpt_path$|algo\.finetune_args\.(max_steps|epochs|log_freq|save_))/;
+  /^(exp\.(?!seed$)|loader\.|algo\.val_args\.|wandb_config\.|dist\.|adapter$|model\.ckpt_path$|algo\.finetune_args\.(max_steps|epochs|log_freq|save_)|pretrain\.(steps$|log_freq$|save_|sample_|out$))/;
 
 /**
  * The configuration of a run: the network as the prior's weight file states it, where there is a file, and
@@ -19,7 +20,35 @@ export async function resolveRun(argv: readonly string[]): Promise<Resolved> {
   const { model, ckptPath } = chosenPrior(argv);
   const file = priorFile(model, ckptPath);
   const network = file !== null && existsSync(file) ? await readPriorNetwork(file) : {};
+  const run = await resumed(resolveConfig(argv, network));
+  checkPrior(run.config, network, file ?? "");
+  return run;
+}
+
+/** Refuses a weight file that states another network than the run that is gone on with had. */
+function checkPrior(config: Config, network: Preset, file: string): void {
+  const values = fromConfig(config);
+  for (const [key, stated] of Object.entries(network)) {
+    const value = values.get(key) ?? null;
+    if (showValue(value) !== showValue(stated))
+      throw new UserError(
+        `${key}: ${file} states ${showValue(stated)}; expected ${showValue(value)}, as the run that --resume goes on with; pass the prior of that run as model.ckpt_path=FILE, or another exp.name`,
+      );
+  }
+}
+
+/** The same for `deft pretrain`: the network is that of the file to start from, where one is named; what it puts out may change. */
+export async function resolvePretraining(argv: readonly string[]): Promise<Resolved> {
+  const { ckptPath } = chosenPrior(argv);
+  const stated = ckptPath === null ? {} : await readPriorNetwork(ckptPath);
+  const network = Object.fromEntries(Object.entries(stated).filter(([k]) => k !== "model.prediction_type"));
   const resolved = resolveConfig(argv, network);
+  const { exp, model } = resolved.config;
+  const named = { ...resolved.config, exp: { ...exp, name: exp.name ?? `prior-${model.name}` } };
+  return resumed({ ...resolved, config: named });
+}
+
+async function resumed(resolved: Resolved): Promise<Resolved> {
   if (!resolved.config.exp.resume) return resolved;
   const stored = await storedConfig(resolved.config);
   return stored === null

@@ -1,5 +1,5 @@
-// Training of a prior (Ho et al. 2020, algorithm 1), whether its network puts out ε or v: timesteps from the density ᾱ_t^p, errors of ε
-// weighted by ᾱ_t^(−g): at large t a picture is √ᾱ_t of x_t, so what a small error of ε does to it is large.
+// Training of a prior (Ho et al. 2020, algorithm 1), whether its network puts out ε or v: timesteps from the density ᾱ_t^p, errors
+// of ε weighted by ᾱ_t^(−g): at large t a picture is √ᾱ_t of x_t, so what a small error of ε does to it is large.
 import { ParameterSet } from "../nn/parameter.ts";
 import { initialise } from "../nn/state.ts";
 import { UNet } from "../nn/unet.ts";

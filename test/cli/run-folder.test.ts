@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
-import { mergeResumed } from "../../src/cli/resolve-run.ts";
+import { mergeResumed, resolvePretraining, resolveRun } from "../../src/cli/resolve-run.ts";
 import {
   atomicWrite,
   configFromYaml,
@@ -211,6 +211,32 @@ describe("resume", () => {
     );
     expect(() => merge("exp.seed=8")).toThrow(/exp\.seed/);
     expect(() => merge("algo.deg=sr4")).toThrow(/algo\.deg/);
+  });
+
+  it("a prior's training too, under the name of the model where none is given", async () => {
+    const pretrain = async (...argv: string[]) =>
+      (await resolvePretraining([`exp.root=${root}`, "model=phantoms", ...argv])).config;
+    await openRunFolder(await pretrain("pretrain.lr=0.01", "model.prediction_type=epsilon"));
+    const config = await pretrain("--resume", "pretrain.steps=7");
+    expect(config).toMatchObject({
+      exp: { name: "prior-phantoms" },
+      model: { prediction_type: "epsilon" },
+      pretrain: { lr: 0.01, steps: 7 },
+    });
+    await expect(pretrain("--resume", "pretrain.lr=0.02")).rejects.toThrow(/pretrain\.lr: .*expected 0\.01/);
+    await expect(pretrain("--resume", "model.prediction_type=v_prediction")).rejects.toThrow(
+      /prediction_type/,
+    );
+  });
+
+  it("refuses to go on with a prior of another kind than the run began with", async () => {
+    const start = [`exp.root=${root}`, "exp.name=a"];
+    const { config } = await resolveRun(start);
+    const other = config.model.prediction_type === "epsilon" ? "v_prediction" : "epsilon";
+    await openRunFolder({ ...config, model: { ...config.model, prediction_type: other } });
+    await expect(resolveRun([...start, "--resume"])).rejects.toThrow(
+      new RegExp(`^model\\.prediction_type: .*expected ${other}`),
+    );
   });
 });
 

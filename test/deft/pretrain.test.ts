@@ -35,6 +35,17 @@ function setUp(...args: string[]) {
   return { config, schedule: scheduleOf(config.diffusion), batches };
 }
 
+/** The losses of the first `steps` steps. */
+async function train(run: Pretraining, batches: Batches, steps: number): Promise<number[]> {
+  const losses: number[] = [];
+  for (let step = 0; step < steps; step++) {
+    const loss = run.step(await batches.get(step));
+    losses.push((await loss.read())[0]!);
+    loss.dispose();
+  }
+  return losses;
+}
+
 describe("pretraining", () => {
   test.each([
     ["epsilon", 0, 0],
@@ -86,12 +97,7 @@ describe("pretraining", () => {
         "pretrain.timestep_power=0",
       );
       const run = new Pretraining(engine, schedule, config);
-      const losses: number[] = [];
-      for (let step = 0; step < 60; step++) {
-        const loss = run.step(await batches.get(step));
-        losses.push((await loss.read())[0]!);
-        loss.dispose();
-      }
+      const losses = await train(run, batches, 60);
       const mean = (of: number[]) => of.reduce((a, b) => a + b, 0) / of.length;
       expect(mean(losses.slice(-10))).toBeLessThan(part * mean(losses.slice(0, 10)));
       const x = await run.sample(2, 4, 1);
@@ -107,13 +113,7 @@ test("dropout changes what training computes, and a run repeats itself to the bi
   const lossesOf = async (rate: number) => {
     const { config, schedule, batches } = setUp(`model.dropout=${rate}`);
     const run = new Pretraining(engine, schedule, config);
-    const losses: number[] = [];
-    for (let step = 0; step < 4; step++) {
-      const loss = run.step(await batches.get(step));
-      losses.push((await loss.read())[0]!);
-      loss.dispose();
-    }
-    return losses;
+    return train(run, batches, 4);
   };
   const dropped = await lossesOf(0.5);
   expect(await lossesOf(0.5)).toEqual(dropped);

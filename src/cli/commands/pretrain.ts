@@ -1,14 +1,13 @@
 import { parseArguments } from "../../deft/config/arguments.ts";
 import { helpText } from "../../deft/config/help.ts";
-import { chosenPrior, resolveConfig } from "../../deft/config/resolve.ts";
-import { readPriorNetwork } from "../prior-file.ts";
-import { configToYaml } from "../run-folder.ts";
 import { runPretraining } from "../pretrain-run.ts";
+import { resolvePretraining } from "../resolve-run.ts";
+import { configToYaml } from "../run-folder.ts";
 
 const USAGE =
   "deft pretrain [OPTIONS]: train a prior on a data set (model=embedded, model=phantoms, or dataset.root=FOLDER)";
 
-/** `deft pretrain`: trains a prior from scratch, resumable. Throws UserError. */
+/** `deft pretrain`: trains a prior, from scratch or from `model.ckpt_path`, resumable. Throws UserError. */
 export async function pretrain(args: readonly string[]): Promise<void> {
   const { flags } = parseArguments(args);
   if (flags.help) {
@@ -19,11 +18,7 @@ export async function pretrain(args: readonly string[]): Promise<void> {
     );
     return;
   }
-  const { ckptPath } = chosenPrior(args);
-  const stated = ckptPath === null ? {} : await readPriorNetwork(ckptPath);
-  // The network to start from; what it is to put out may change.
-  const network = Object.fromEntries(Object.entries(stated).filter(([k]) => k !== "model.prediction_type"));
-  const { config, warnings } = resolveConfig(args, network);
+  const { config, warnings } = await resolvePretraining(args);
   for (const line of warnings) console.error(`deft: ${line}`);
   if (flags.dryRun) process.stdout.write(configToYaml(config));
   else await runPretraining(config);
