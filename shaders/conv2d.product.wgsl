@@ -4,18 +4,18 @@ enable subgroups;
 // of one row of left and hands it to the others by broadcast; right is read as vec4s along the columns, each value once.
 // All strides in vec4s, but `rows`, `depth` (k) and bias in elements. left: rows of ceil(depth/4) vec4s, zero past depth.
 // Of several matrices, Next apart: column c of right and out lies in matrix c / perImage; workgroup z sums the products of
-// matrices z·per .. z·per + per - 1 (below `segments`) of left and right into matrix z of out, or with `add` onto what it holds.
-// `biased` and `add` are no variants: they are asked once a tile, and each variant costs a driver's compiler half a second.
+// matrices z·per .. z·per + per - 1 (below `segments`) of left and right into matrix z of out, or with ADD onto what it holds.
 const SG = 8u; //!param
 const BLOCKS = 2u; //!param
 const ROWS = 8u; //!param
 const COLS = 1u; //!param
+const BIAS = 0u; //!param
+const ADD = 0u; //!param
 struct Params {
   columns: u32, perImage: u32, rows: u32, depth: u32, segments: u32, per: u32,
   leftRow: u32, leftNext: u32, leftStart: u32,
   rightRow: u32, rightNext: u32, rightStart: u32,
   outRow: u32, outNext: u32, outStart: u32,
-  biased: u32, add: u32,
 }
 @group(0) @binding(0) var<storage, read> left: array<vec4f>;
 @group(0) @binding(1) var<storage, read> right: array<vec4f>;
@@ -76,14 +76,21 @@ fn product(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) l:
     }
   }
   //!repeat b 0..BLOCKS
-  var bias_b = 0.0;
-  if (p.biased != 0u) { bias_b = bias[row_b]; }
+  //!if BIAS == 1
+  let bias_b = bias[row_b];
+  //!end
   //!repeat i 0..ROWS
+  //!if BIAS == 1
   let more_b_i = subgroupBroadcast(bias_b, i);
+  //!else
+  let more_b_i = 0.0;
+  //!end
   //!repeat j 0..COLS
   if (c_j < p.columns && first + b * ROWS + i < p.rows) {
     s_b_i_j += more_b_i;
-    if (p.add != 0u) { s_b_i_j += out[to_j + (first + b * ROWS + i) * p.outRow]; }
+    //!if ADD == 1
+    s_b_i_j += out[to_j + (first + b * ROWS + i) * p.outRow];
+    //!end
     out[to_j + (first + b * ROWS + i) * p.outRow] = s_b_i_j;
   }
   //!end

@@ -1,10 +1,12 @@
-// Matrix products: C = op(A)·op(B) (+ bias of each column, where `biased`) (+ C, where `add`), batched; op transposes where TA, TB. Places of A, B, C: see
+// Matrix products: C = op(A)·op(B) (+ bias of each column) (+ C), batched; op transposes where TA, TB. Places of A, B, C: see
 // Place in src/kernels/matmul.ts. AV, BV, CV: vec4 access (lengths, strides and offsets divide by 4).
 const TA = 0u; //!param
 const TB = 0u; //!param
 const AV = 1u; //!param
 const BV = 1u; //!param
 const CV = 1u; //!param
+const BIAS = 0u; //!param
+const ACC = 0u; //!param
 alias AT = vec4f; //!param
 alias BT = vec4f; //!param
 alias CT = vec4f; //!param
@@ -13,7 +15,6 @@ struct Params {
   a_start: u32, a_line: u32, a_outer: u32, a_inner: u32, a_sum: u32,
   b_start: u32, b_line: u32, b_outer: u32, b_inner: u32, b_sum: u32,
   c_start: u32, c_line: u32, c_outer: u32, c_inner: u32,
-  biased: u32, add: u32,
 }
 @group(0) @binding(0) var<storage, read> a: array<AT>;
 @group(0) @binding(1) var<storage, read> b: array<BT>;
@@ -30,9 +31,10 @@ fn start_c(m: vec2u) -> u32 { return p.c_start + m.x * p.c_outer + m.y * p.c_inn
 // Bias of the four columns from `col` on.
 fn bias_at(col: u32) -> vec4f {
   var v = vec4f();
-  if (p.biased == 0u) { return v; }
+  //!if BIAS == 1
   //!repeat e 0..4
   v[e] = bias[min(col + e, p.n - 1u)];
+  //!end
   //!end
   return v;
 }
@@ -42,10 +44,18 @@ fn store(c0: u32, row: u32, col: u32, value: vec4f) {
   if (row >= p.m) { return; }
   let at = c0 + row * p.c_line + col;
   //!if CV == 1
-  if (p.add != 0u) { c[at >> 2u] += value; } else { c[at >> 2u] = value; }
+  //!if ACC == 1
+  c[at >> 2u] += value;
+  //!else
+  c[at >> 2u] = value;
+  //!end
   //!else
   for (var e = 0u; e < min(4u, p.n - col); e++) {
-    if (p.add != 0u) { c[at + e] += value[e]; } else { c[at + e] = value[e]; }
+    //!if ACC == 1
+    c[at + e] += value[e];
+    //!else
+    c[at + e] = value[e];
+    //!end
   }
   //!end
 }

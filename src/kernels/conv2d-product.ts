@@ -47,6 +47,8 @@ const product = defineKernel(wgsl.conv2dProduct, "product", {
   values: combine(
     LANES.flatMap((SG) => [4, 8, 16].map((tile) => blocksOf(SG, tile))),
     each("COLS", 1, 2),
+    each("BIAS", 0, 1),
+    each("ADD", 0, 1),
   ),
   grid: ({ columns, rows, segments, per }, v) => [
     Math.ceil(columns / (Number(v["SG"]) * Number(v["COLS"]))),
@@ -71,12 +73,13 @@ export function multiply(
       ...{ leftRow: left.row, leftNext: left.next, leftStart: left.start ?? 0 },
       ...{ rightRow: right.row, rightNext: right.next, rightStart: right.start ?? 0 },
       ...{ outRow: out.row, outNext: out.next, outStart: out.start ?? 0 },
-      ...{ biased: Number(buffers.bias !== null), add: Number(add) },
     },
     {
       ...blocksOf(SG, tileRows(rows)),
       // Where a broadcast is dear (SwiftShader: subgroups of 4), each feeds two vec4s, as long as there are columns enough.
       COLS: SG === 4 && columns >= 16 ? 2 : 1,
+      BIAS: buffers.bias ? 1 : 0,
+      ADD: add ? 1 : 0,
     },
   );
 }

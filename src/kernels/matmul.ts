@@ -48,6 +48,8 @@ const size = (values: Values, name: string): number => Number(values[name]);
 const flags = combine(
   each("TA", 0, 1),
   each("TB", 0, 1),
+  each("BIAS", 0, 1),
+  each("ACC", 0, 1),
   [
     { AV: 1, AT: "vec4f" },
     { AV: 0, AT: "f32" },
@@ -103,6 +105,8 @@ export function matmulKernel(device: Device, buffers: ProductBuffers, product: P
     AV: Number(av),
     BV: Number(bv),
     CV: Number(cv),
+    BIAS: Number(buffers.bias !== undefined && buffers.bias !== null),
+    ACC: Number(product.accumulate ?? false),
     AT: type(av),
     BT: type(bv),
     CT: type(cv),
@@ -128,8 +132,6 @@ export function matmulKernel(device: Device, buffers: ProductBuffers, product: P
     c_line: c.line,
     c_outer: c.outer ?? 0,
     c_inner: c.inner ?? 0,
-    biased: Number(buffers.bias !== undefined && buffers.bias !== null),
-    add: Number(product.accumulate ?? false),
   };
   const bound = { a: buffers.a, b: buffers.b, c: buffers.c, bias: buffers.bias ?? null };
   if (pickVariant(device, "matmul", variants, product).name === "subgroup") {
