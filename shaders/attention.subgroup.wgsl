@@ -5,18 +5,19 @@ enable subgroups;
 const SG = 8u; //!param
 const KT = 32u; //!param
 alias Row = T;
+alias Out = T;
 //!include lib/attention.wgsl
 
 // Four tokens from `token` on of the line that starts at `line`; past the end the last ones.
 //!if V == 1
-fn tokens_qkv(line: u32, token: u32) -> vec4f { return qkv[(line + min(token, p.t - 4u)) >> 2u]; }
+fn tokens_qkv(line: u32, token: u32) -> vec4f { return vec4f(qkv[(line + min(token, p.t - 4u)) >> 2u]); }
 fn tokens_dy(line: u32, token: u32) -> vec4f { return dy[(line + min(token, p.t - 4u)) >> 2u]; }
 fn tokens_out(line: u32, token: u32) -> vec4f { return out[(line + min(token, p.t - 4u)) >> 2u]; }
 fn tokens_lse(line: u32, token: u32) -> vec4f { return lse[(line + min(token, p.t - 4u)) >> 2u]; }
 fn tokens_delta(line: u32, token: u32) -> vec4f { return delta[(line + min(token, p.t - 4u)) >> 2u]; }
 //!else
 fn spots(line: u32, token: u32) -> vec4u { return line + min(vec4u(token) + vec4u(0u, 1u, 2u, 3u), vec4u(p.t - 1u)); }
-fn tokens_qkv(line: u32, token: u32) -> vec4f { let i = spots(line, token); return vec4f(qkv[i.x], qkv[i.y], qkv[i.z], qkv[i.w]); }
+fn tokens_qkv(line: u32, token: u32) -> vec4f { let i = spots(line, token); return vec4f(f32(qkv[i.x]), f32(qkv[i.y]), f32(qkv[i.z]), f32(qkv[i.w])); }
 fn tokens_dy(line: u32, token: u32) -> vec4f { let i = spots(line, token); return vec4f(dy[i.x], dy[i.y], dy[i.z], dy[i.w]); }
 fn tokens_out(line: u32, token: u32) -> vec4f { let i = spots(line, token); return vec4f(out[i.x], out[i.y], out[i.z], out[i.w]); }
 fn tokens_lse(line: u32, token: u32) -> vec4f { let i = spots(line, token); return vec4f(lse[i.x], lse[i.y], lse[i.z], lse[i.w]); }

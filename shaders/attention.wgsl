@@ -6,6 +6,7 @@
 const O = 32u; //!param
 const PITCH = 17u; // vec4s of a staged line of 64 tokens: one more, against bank conflicts
 alias Row = f32;
+alias Out = f32; //!param
 //!include lib/attention.wgsl
 //!include lib/edge.wgsl
 @group(0) @binding(9) var<storage, read> y_in: array<f32>;
@@ -21,10 +22,10 @@ fn tokens_qkv(start: u32, i: u32, token: u32) -> vec4f {
   if (i >= p.d || token >= p.t) { return vec4f(); }
   let at = start + i * p.t + token;
   //!if V == 1
-  return qkv[at >> 2u];
+  return vec4f(qkv[at >> 2u]);
   //!else
   let s = spots(at, p.t - token);
-  return inside(vec4f(qkv[s.x], qkv[s.y], qkv[s.z], qkv[s.w]), p.t - token);
+  return inside(vec4f(f32(qkv[s.x]), f32(qkv[s.y]), f32(qkv[s.z]), f32(qkv[s.w])), p.t - token);
   //!end
 }
 
@@ -41,9 +42,9 @@ fn tokens_dy(start: u32, i: u32, token: u32) -> vec4f {
 
 fn query(at: u32) -> f32 {
   //!if V == 1
-  return qkv[at >> 2u][at & 3u];
+  return f32(qkv[at >> 2u][at & 3u]);
   //!else
-  return qkv[at];
+  return f32(qkv[at]);
   //!end
 }
 
@@ -103,7 +104,7 @@ fn forward(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) id:
   if (mine >= p.t) { return; }
   if (channel == 0u) { lse_out[at.queries + mine] = top + log(total); }
   //!repeat i 0..O
-  if (channel + i < p.d) { out[at.y + (channel + i) * p.t + mine] = o_i / total; }
+  if (channel + i < p.d) { out[at.y + (channel + i) * p.t + mine] = Out(o_i / total); }
   //!end
 }
 

@@ -1,10 +1,13 @@
 enable subgroups;
-// The one matrix product behind every convolution on software adapters: out = left · right (+ bias by row), f32.
+// The one matrix product behind every convolution on software adapters: out = left · right (+ bias by row). L, R, O: how left, right and out are stored.
 // A workgroup is one subgroup of SG lanes; it owns BLOCKS*ROWS rows and COLS vec4s of columns a lane. Each lane loads a vec4 (four k)
 // of one row of left and hands it to the others by broadcast; right is read as vec4s along the columns, each value once.
 // All strides in vec4s, but `rows`, `depth` (k) and bias in elements. left: rows of ceil(depth/4) vec4s, zero past depth.
 // Of several matrices, Next apart: column c of right and out lies in matrix c / perImage; workgroup z sums the products of
 // matrices z·per .. z·per + per - 1 (below `segments`) of left and right into matrix z of out, or with ADD onto what it holds.
+alias L = f32; //!param
+alias R = f32; //!param
+alias O = f32; //!param
 const SG = 8u; //!param
 const BLOCKS = 2u; //!param
 const ROWS = 8u; //!param
@@ -17,10 +20,10 @@ struct Params {
   rightRow: u32, rightNext: u32, rightStart: u32,
   outRow: u32, outNext: u32, outStart: u32,
 }
-@group(0) @binding(0) var<storage, read> left: array<vec4f>;
-@group(0) @binding(1) var<storage, read> right: array<vec4f>;
+@group(0) @binding(0) var<storage, read> left: array<vec4<L>>;
+@group(0) @binding(1) var<storage, read> right: array<vec4<R>>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> out: array<vec4<O>>;
 @group(0) @binding(4) var<uniform> p: Params;
 const b = 0u; //!drop
 const j = 0u; //!drop
@@ -57,12 +60,12 @@ fn product(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) l:
     //!end
     for (var k = 0u; k < p.depth; k += 4u) {
       //!repeat b 0..BLOCKS
-      let a_b = left[l_b + k / 4u];
+      let a_b = vec4f(left[l_b + k / 4u]);
       //!end
       //!repeat q 0..4
       let k_q = min(k + q, p.depth - 1u) * p.rightRow;
       //!repeat j 0..COLS
-      let v_q_j = right[r_j + k_q];
+      let v_q_j = vec4f(right[r_j + k_q]);
       //!end
       //!repeat b 0..BLOCKS
       //!repeat i 0..ROWS
@@ -89,9 +92,9 @@ fn product(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) l:
   if (c_j < p.columns && first + b * ROWS + i < p.rows) {
     s_b_i_j += more_b_i;
     //!if ADD == 1
-    s_b_i_j += out[to_j + (first + b * ROWS + i) * p.outRow];
+    s_b_i_j += vec4f(out[to_j + (first + b * ROWS + i) * p.outRow]);
     //!end
-    out[to_j + (first + b * ROWS + i) * p.outRow] = s_b_i_j;
+    out[to_j + (first + b * ROWS + i) * p.outRow] = vec4<O>(s_b_i_j);
   }
   //!end
   //!end

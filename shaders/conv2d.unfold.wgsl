@@ -7,9 +7,10 @@ const KH = 3u; //!param
 const KW = 3u; //!param
 const STRIDE = 2u; //!param
 const WG = 64u;
+alias X = f32; //!param
 const T = KH * KW;
 struct Params { first: u32, n: u32, c: u32, h: u32, w: u32, oh: u32, ow: u32, padY: u32, padX: u32, biased: u32 }
-@group(0) @binding(0) var<storage, read> input: array<f32>;
+@group(0) @binding(0) var<storage, read> input: array<X>;
 @group(0) @binding(1) var<storage, read> bias: array<f32>;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out4: array<vec4f>;
@@ -22,7 +23,7 @@ fn at(n: u32, k: u32, pixel: u32) -> f32 {
   let y = pixel / p.ow * STRIDE + k % T / KW - p.padY;
   let x = pixel % p.ow * STRIDE + k % KW - p.padX;
   if (y >= p.h || x >= p.w || pixel >= p.oh * p.ow || k >= p.c * T) { return 0.0; }
-  return input[(((p.first + n) * p.c + k / T) * p.h + y) * p.w + x];
+  return f32(input[(((p.first + n) * p.c + k / T) * p.h + y) * p.w + x]);
 }
 
 @compute @workgroup_size(WG)
@@ -59,7 +60,7 @@ fn fold(@builtin(global_invocation_id) id: vec3u) {
     for (var j = 0u; j < KW; j++) {
       let ox = (x - j) / STRIDE;
       if ((x - j) % STRIDE != 0u || ox >= p.ow) { continue; }
-      s += input[(id.y * T + i * KW + j) * pitch + n * quads() * 4u + oy * p.ow + ox];
+      s += f32(input[(id.y * T + i * KW + j) * pitch + n * quads() * 4u + oy * p.ow + ox]);
     }
   }
   out[((p.first + n) * p.c + id.y) * plane + id.x % plane] = s;

@@ -4,18 +4,19 @@
 //   inputGradient:  out[n,c,y,x] = bias[c] + sum over o,i,j of w[o,c,i,j] dy[n,o,(y + padY - i)/STRIDE, (x + padX - j)/STRIDE]
 //   weightGradient: out[z][o,c,i,j] = sum over the pixels of slice z of dy x; sumSlices adds the slices up
 //   biasGradient:   out[o] = sum over n, y, x of dy, one workgroup a channel
-// bias has `biased` = 0 where there is none. Rows of out are the M axis, columns (pixels, or weights of a channel) the N axis.
+// S is how x, w and out are stored (f16 in forward only). bias has `biased` = 0 where there is none. Rows of out are the M axis, columns (pixels, or weights of a channel) the N axis.
 const KH = 3u; //!param
 const KW = 3u; //!param
 const STRIDE = 1u; //!param
+alias S = f32; //!param
 const T = KH * KW;
 const PITCH = 65u;
 struct Params { n: u32, c: u32, h: u32, w: u32, o: u32, oh: u32, ow: u32, padY: u32, padX: u32, biased: u32, slice: u32, slices: u32 }
-@group(0) @binding(0) var<storage, read> input: array<f32>;
-@group(0) @binding(1) var<storage, read> weights: array<f32>;
+@group(0) @binding(0) var<storage, read> input: array<S>;
+@group(0) @binding(1) var<storage, read> weights: array<S>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read> dy: array<f32>;
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<S>;
 @group(0) @binding(5) var<uniform> p: Params;
 
 var<workgroup> left: array<f32, 16u * PITCH>;
@@ -27,7 +28,7 @@ fn inputAt(n: u32, c: u32, y: u32, x: u32) -> f32 {
   let iy = y - p.padY;
   let ix = x - p.padX;
   if (c >= p.c || iy >= p.h || ix >= p.w) { return 0.0; }
-  return input[((n * p.c + c) * p.h + iy) * p.w + ix];
+  return f32(input[((n * p.c + c) * p.h + iy) * p.w + ix]);
 }
 
 // dy where y and x, counted in pixels of the input, meet a pixel of the output, else zero. Below zero they wrap to numbers
@@ -68,7 +69,7 @@ fn storeMaps(acc: ptr<function, array<vec4f, 4>>, l: u32, m0: u32, n0: u32, rows
     let b = select(0.0, bias[min(row, rows * p.biased)], p.biased > 0u);
     for (var j = 0u; j < 4u; j++) {
       let at = n0 + l % 16u + 16u * j;
-      if (at < p.n * plane) { out[(at / plane * rows + row) * plane + at % plane] = (*acc)[i][j] + b; }
+      if (at < p.n * plane) { out[(at / plane * rows + row) * plane + at % plane] = S((*acc)[i][j] + b); }
     }
   }
 }
@@ -89,7 +90,7 @@ fn forward(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) wgs: vec3u
       let o = m0 + l / 16u + 16u * i;
       let kw = k0 + l % 16u;
       var a = 0.0;
-      if (o < p.o && kw < depth) { a = weights[o * depth + kw]; }
+      if (o < p.o && kw < depth) { a = f32(weights[o * depth + kw]); }
       let k = k0 + l / 64u + 4u * i;
       stage(l, i, a, inputAt(image, k / T, y + k % T / KW, x + k % KW));
     }
@@ -114,7 +115,7 @@ fn inputGradient(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) wgs:
       let c = m0 + l / 16u + 16u * i;
       let kw = k0 + l % 16u;
       var a = 0.0;
-      if (c < p.c && kw < depth) { a = weights[(kw / T * p.c + c) * T + kw % T]; }
+      if (c < p.c && kw < depth) { a = f32(weights[(kw / T * p.c + c) * T + kw % T]); }
       let k = k0 + l / 64u + 4u * i;
       stage(l, i, a, dyAt(image, k / T, y - k % T / KW, x - k % KW));
     }
@@ -153,7 +154,7 @@ fn weightGradient(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_in
     let o = m0 + l / 16u * 4u + i;
     for (var j = 0u; j < 4u; j++) {
       let q = n0 + l % 16u + 16u * j;
-      if (o < p.o && q < columns) { out[(wg.z * p.o + o) * columns + q] = acc[i][j]; }
+      if (o < p.o && q < columns) { out[(wg.z * p.o + o) * columns + q] = S(acc[i][j]); }
     }
   }
 }
@@ -163,8 +164,8 @@ fn sumSlices(@builtin(global_invocation_id) id: vec3u) {
   let n = p.o * p.c * T;
   if (id.x >= n) { return; }
   var s = 0.0;
-  for (var z = 0u; z < p.slices; z++) { s += input[z * n + id.x]; }
-  out[id.x] = s;
+  for (var z = 0u; z < p.slices; z++) { s += f32(input[z * n + id.x]); }
+  out[id.x] = S(s);
 }
 
 var<workgroup> sums: array<f32, 64>;
@@ -183,5 +184,5 @@ fn biasGradient(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_inde
     if (l < k) { sums[l] += sums[l + k]; }
     workgroupBarrier();
   }
-  if (l == 0u) { out[wg.x] = sums[0]; }
+  if (l == 0u) { out[wg.x] = S(sums[0]); }
 }

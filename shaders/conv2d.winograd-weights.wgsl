@@ -3,8 +3,9 @@
 //                    w[m·rowStep + k·depthStep + tap]; with `flip` the taps run backwards (input gradient).
 //   weightInverse:   dw = Gᵀ D G, one thread a weight plane: out[(o·c + c)·9 + tap], D[e] at e·element + o·rowStep + c·depthStep
 const WG = 32u;
+alias X = f32; //!param
 struct Params { rows: u32, depth: u32, rowStep: u32, depthStep: u32, flip: u32, element: u32 }
-@group(0) @binding(0) var<storage, read> input: array<f32>;
+@group(0) @binding(0) var<storage, read> input: array<X>;
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<uniform> p: Params;
 
@@ -22,7 +23,7 @@ fn weightTransform(@builtin(global_invocation_id) id: vec3u) {
   if (id.x >= pitch) { return; }
   let at = id.y * p.rowStep + min(id.x, p.depth - 1u) * p.depthStep;
   var w: array<f32, 9>;
-  for (var t = 0u; t < 9u; t++) { w[t] = select(0.0, input[at + select(t, 8u - t, p.flip > 0u)], id.x < p.depth); }
+  for (var t = 0u; t < 9u; t++) { w[t] = select(0.0, f32(input[at + select(t, 8u - t, p.flip > 0u)]), id.x < p.depth); }
   let c0 = spread(w[0], w[3], w[6]);
   let c1 = spread(w[1], w[4], w[7]);
   let c2 = spread(w[2], w[5], w[8]);
@@ -48,7 +49,7 @@ fn weightInverse(@builtin(global_invocation_id) id: vec3u) {
     var d: array<f32, 6>;
     for (var j = 0u; j < 6u; j++) {
       let at = (i * 6u + j) * p.element + id.y * p.rowStep + id.x * p.depthStep;
-      d[j] = input[at];
+      d[j] = f32(input[at]);
     }
     rows[i] = gather(d);
   }

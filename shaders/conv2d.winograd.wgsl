@@ -6,18 +6,20 @@
 //   outputTransform    y = Aᵀ M A + bias,  M[e] = U[e] V[e]
 //   gradientTransform  E = A dy Aᵀ     and weightInverse dw = Gᵀ (sum over tiles of E[e] V[e]ᵀ) G
 // A value of tile t and channel c lies at e·element + c·channel + t·tile of its workspace. Tiles from `tiles` up to the grid's
-// end (a multiple of four) are written as zero. Widths that are no multiple of four take the Ragged entry points.
+// end (a multiple of four) are written as zero. X and Y are how input and out are stored: workspaces in f32, tensors as they come. Widths that are no multiple of four take the Ragged entry points.
 const WG = 32u;
+alias X = f32; //!param
+alias Y = f32; //!param
 struct Params {
   first: u32, c: u32, h: u32, w: u32, tilesX: u32, tilesY: u32, tiles: u32, padded: u32,
   element: u32, channel: u32, tile: u32, biased: u32,
 }
 struct Place { x: u32, y: u32, plane: u32, to: u32, ok: bool }
-@group(0) @binding(0) var<storage, read> input: array<f32>;
-@group(0) @binding(1) var<storage, read> input4: array<vec4f>;
+@group(0) @binding(0) var<storage, read> input: array<X>;
+@group(0) @binding(1) var<storage, read> input4: array<vec4<X>>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
-@group(0) @binding(4) var<storage, read_write> out4: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> out: array<Y>;
+@group(0) @binding(4) var<storage, read_write> out4: array<vec4<Y>>;
 @group(0) @binding(5) var<uniform> p: Params;
 
 /** Tile, rows of its channel's plane before it, and its place in the workspace. */
@@ -54,12 +56,12 @@ fn storeInput(middle: array<vec4f, 6>, edge: array<vec2f, 6>, to: u32) {
     let e = d.w - 0.5625 * d.y;
     let f = 1.5 * d.z - 0.84375 * d.x;
     let at = to + 6u * i * p.element;
-    out[at] = 1.265625 * z.x - 2.8125 * d.y + d.w;
-    out[at + p.element] = a + b;
-    out[at + 2u * p.element] = a - b;
-    out[at + 3u * p.element] = e + f;
-    out[at + 4u * p.element] = e - f;
-    out[at + 5u * p.element] = 1.265625 * d.x - 2.8125 * d.z + z.y;
+    out[at] = Y(1.265625 * z.x - 2.8125 * d.y + d.w);
+    out[at + p.element] = Y(a + b);
+    out[at + 2u * p.element] = Y(a - b);
+    out[at + 3u * p.element] = Y(e + f);
+    out[at + 4u * p.element] = Y(e - f);
+    out[at + 5u * p.element] = Y(1.265625 * d.x - 2.8125 * d.z + z.y);
   }
 }
 
@@ -74,9 +76,9 @@ fn inputTransform(@builtin(global_invocation_id) id: vec3u) {
     let y = at.y * 4u + i - 1u;
     if (at.ok && y < p.h) {
       let r = (at.plane + y) * width + at.x;
-      middle[i] = input4[r];
-      if (at.x > 0u) { edge[i].x = input4[r - 1u].w; }
-      if (at.x + 1u < width) { edge[i].y = input4[r + 1u].x; }
+      middle[i] = vec4f(input4[r]);
+      if (at.x > 0u) { edge[i].x = f32(input4[r - 1u].w); }
+      if (at.x + 1u < width) { edge[i].y = f32(input4[r + 1u].x); }
     }
   }
   storeInput(middle, edge, at.to);
@@ -84,7 +86,7 @@ fn inputTransform(@builtin(global_invocation_id) id: vec3u) {
 
 fn pixel(plane: u32, y: u32, x: u32) -> f32 {
   if (y >= p.h || x >= p.w) { return 0.0; }
-  return input[(plane + y) * p.w + x];
+  return f32(input[(plane + y) * p.w + x]);
 }
 fn row(plane: u32, y: u32, x: u32) -> vec4f {
   return vec4f(pixel(plane, y, x), pixel(plane, y, x + 1u), pixel(plane, y, x + 2u), pixel(plane, y, x + 3u));
@@ -120,12 +122,12 @@ fn storeGradient(d: array<vec4f, 4>, to: u32) {
     let j = v.x + 2.25 * v.z;
     let k = 1.5 * v.y + 3.375 * v.w;
     let at = to + 6u * i * p.element;
-    out[at] = v.x;
-    out[at + p.element] = g + h;
-    out[at + 2u * p.element] = g - h;
-    out[at + 3u * p.element] = j + k;
-    out[at + 4u * p.element] = j - k;
-    out[at + 5u * p.element] = v.w;
+    out[at] = Y(v.x);
+    out[at + p.element] = Y(g + h);
+    out[at + 2u * p.element] = Y(g - h);
+    out[at + 3u * p.element] = Y(j + k);
+    out[at + 4u * p.element] = Y(j - k);
+    out[at + 5u * p.element] = Y(v.w);
   }
 }
 
@@ -136,7 +138,7 @@ fn gradientTransform(@builtin(global_invocation_id) id: vec3u) {
   var d: array<vec4f, 4>;
   for (var i = 0u; i < 4u; i++) {
     let y = at.y * 4u + i;
-    if (at.ok && y < p.h) { d[i] = input4[(at.plane + y) * (p.w / 4u) + at.x]; }
+    if (at.ok && y < p.h) { d[i] = vec4f(input4[(at.plane + y) * (p.w / 4u) + at.x]); }
   }
   storeGradient(d, at.to);
 }
@@ -166,8 +168,8 @@ fn outputTile(at: u32, channel: u32) -> array<vec4f, 4> {
   var g: array<vec2f, 6>;
   for (var i = 0u; i < 6u; i++) {
     let from_ = at + 6u * i * p.element;
-    m[i] = vec4f(input[from_], input[from_ + p.element], input[from_ + 2u * p.element], input[from_ + 3u * p.element]);
-    g[i] = vec2f(input[from_ + 4u * p.element], input[from_ + 5u * p.element]);
+    m[i] = vec4f(f32(input[from_]), f32(input[from_ + p.element]), f32(input[from_ + 2u * p.element]), f32(input[from_ + 3u * p.element]));
+    g[i] = vec2f(f32(input[from_ + 4u * p.element]), f32(input[from_ + 5u * p.element]));
   }
   let b = vec4f(select(0.0, bias[channel * p.biased], p.biased > 0u));
   return array<vec4f, 4>(
@@ -184,7 +186,7 @@ fn outputTransform(@builtin(global_invocation_id) id: vec3u) {
   let at = place(id);
   let y = outputTile(at.to, id.y);
   for (var i = 0u; i < 4u; i++) {
-    if (at.y * 4u + i < p.h) { out4[(at.plane + at.y * 4u + i) * (p.w / 4u) + at.x] = y[i]; }
+    if (at.y * 4u + i < p.h) { out4[(at.plane + at.y * 4u + i) * (p.w / 4u) + at.x] = vec4<Y>(y[i]); }
   }
 }
 
@@ -196,7 +198,7 @@ fn outputTransformRagged(@builtin(global_invocation_id) id: vec3u) {
   for (var i = 0u; i < 4u; i++) {
     let v = y[i];
     for (var j = 0u; j < 4u; j++) {
-      if (at.y * 4u + i < p.h && at.x * 4u + j < p.w) { out[(at.plane + at.y * 4u + i) * p.w + at.x * 4u + j] = v[j]; }
+      if (at.y * 4u + i < p.h && at.x * 4u + j < p.w) { out[(at.plane + at.y * 4u + i) * p.w + at.x * 4u + j] = Y(v[j]); }
     }
   }
 }

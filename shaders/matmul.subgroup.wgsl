@@ -56,9 +56,9 @@ fn main(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lane: 
       //!if AV == 1
       //!repeat u 0..TM/SG
       //!if KF == 1
-      let a_u = a[(a_at + (k + u * KV + a_k) * p.a_line) >> 2u];
+      let a_u = vec4f(a[(a_at + (k + u * KV + a_k) * p.a_line) >> 2u]);
       //!else
-      var a_u = a[(a_at + min(k + u * KV + a_k, last) * p.a_line) >> 2u];
+      var a_u = vec4f(a[(a_at + min(k + u * KV + a_k, last) * p.a_line) >> 2u]);
       if (k + u * KV + a_k > last) { a_u = vec4f(); }
       //!end
       //!end
@@ -66,18 +66,18 @@ fn main(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lane: 
       //!repeat blk 0..TM/SG
       var a_blk = vec4f();
       //!repeat e 0..4
-      if (k + e <= last) { a_blk[e] = a[a_at_blk + (k + e) * p.a_line]; }
+      if (k + e <= last) { a_blk[e] = f32(a[a_at_blk + (k + e) * p.a_line]); }
       //!end
       //!end
       //!end
       //!else
       //!repeat blk 0..TM/SG
       //!if AV == 1
-      let a_blk = a[(a_at_blk + k) >> 2u];
+      let a_blk = vec4f(a[(a_at_blk + k) >> 2u]);
       //!else
       var a_blk = vec4f();
       //!repeat e 0..4
-      if (k + e <= last) { a_blk[e] = a[a_at_blk + k + e]; }
+      if (k + e <= last) { a_blk[e] = f32(a[a_at_blk + k + e]); }
       //!end
       //!end
       //!end
@@ -85,9 +85,9 @@ fn main(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lane: 
       //!if TB == 1
       //!repeat e 0..4
       //!if BV == 1
-      let t_e = b[(b_at_e + k) >> 2u];
+      let t_e = vec4f(b[(b_at_e + k) >> 2u]);
       //!else
-      let t_e = vec4f(b[b_at_e + k], b[b_at_e + min(k + 1u, last)], b[b_at_e + min(k + 2u, last)], b[b_at_e + min(k + 3u, last)]);
+      let t_e = vec4f(f32(b[b_at_e + k]), f32(b[b_at_e + min(k + 1u, last)]), f32(b[b_at_e + min(k + 2u, last)]), f32(b[b_at_e + min(k + 3u, last)]));
       //!end
       //!end
       //!end
@@ -102,9 +102,9 @@ fn main(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lane: 
       let line_u_v = min(k + u * KV + v, last) * p.b_line;
       //!end
       //!if BV == 1
-      let b_u_v = b[(b_at + line_u_v) >> 2u];
+      let b_u_v = vec4f(b[(b_at + line_u_v) >> 2u]);
       //!else
-      let b_u_v = vec4f(b[b_at_0 + line_u_v], b[b_at_1 + line_u_v], b[b_at_2 + line_u_v], b[b_at_3 + line_u_v]);
+      let b_u_v = vec4f(f32(b[b_at_0 + line_u_v]), f32(b[b_at_1 + line_u_v]), f32(b[b_at_2 + line_u_v]), f32(b[b_at_3 + line_u_v]));
       //!end
       //!end
       //!repeat blk 0..TM/SG

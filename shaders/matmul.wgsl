@@ -12,10 +12,10 @@ fn load_a(start: u32, line: u32, i: u32) -> vec4f {
   if (line >= size.x || i >= size.y) { return vec4f(); }
   let at = start + line * p.a_line + i;
   //!if AV == 1
-  return a[at >> 2u];
+  return vec4f(a[at >> 2u]);
   //!else
   let s = spots(at, size.y - i);
-  return inside(vec4f(a[s.x], a[s.y], a[s.z], a[s.w]), size.y - i);
+  return inside(vec4f(f32(a[s.x]), f32(a[s.y]), f32(a[s.z]), f32(a[s.w])), size.y - i);
   //!end
 }
 
@@ -24,10 +24,10 @@ fn load_b(start: u32, line: u32, i: u32) -> vec4f {
   if (line >= size.x || i >= size.y) { return vec4f(); }
   let at = start + line * p.b_line + i;
   //!if BV == 1
-  return b[at >> 2u];
+  return vec4f(b[at >> 2u]);
   //!else
   let s = spots(at, size.y - i);
-  return inside(vec4f(b[s.x], b[s.y], b[s.z], b[s.w]), size.y - i);
+  return inside(vec4f(f32(b[s.x]), f32(b[s.y]), f32(b[s.z]), f32(b[s.w])), size.y - i);
   //!end
 }
 

@@ -5,11 +5,12 @@
 // write whole vec4s; n counts the vec4s of the small plane (spread2: w4 = w / 4) or of the result (gather2).
 const WG = 64u;
 const PER = 1u; //!param
+alias S = f32; //!param
 struct Params { n: u32, k: u32, h: u32, w: u32, big_h: u32, big_w: u32, factor: f32 }
-@group(0) @binding(0) var<storage, read> source: array<f32>;
-@group(0) @binding(1) var<storage, read_write> out: array<f32>;
-@group(0) @binding(2) var<storage, read> source4: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> out4: array<vec4f>;
+@group(0) @binding(0) var<storage, read> source: array<S>;
+@group(0) @binding(1) var<storage, read_write> out: array<S>;
+@group(0) @binding(2) var<storage, read> source4: array<vec4<S>>;
+@group(0) @binding(3) var<storage, read_write> out4: array<vec4<S>>;
 @group(0) @binding(4) var<uniform> p: Params;
 
 @compute @workgroup_size(WG)
@@ -19,8 +20,8 @@ fn spread(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) wgs
     let column = i % p.big_w / p.k;
     let row = i / p.big_w % p.big_h / p.k;
     var v = 0.0;
-    if (row < p.h && column < p.w) { v = p.factor * source[(i / (p.big_w * p.big_h) * p.h + row) * p.w + column]; }
-    out[i] = v;
+    if (row < p.h && column < p.w) { v = p.factor * f32(source[(i / (p.big_w * p.big_h) * p.h + row) * p.w + column]); }
+    out[i] = S(v);
   }
 }
 
@@ -29,7 +30,7 @@ fn spread2(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) wg
   let first = (id.y * wgs.x * WG + id.x) * PER;
   let w4 = p.w / 4u;
   for (var i = first; i < min(first + PER, p.n); i++) {
-    let v = p.factor * source4[i];
+    let v = vec4<S>(p.factor * vec4f(source4[i]));
     let at = i / w4 * p.w + i % w4 * 2u;
     out4[at] = v.xxyy;
     out4[at + 1u] = v.zzww;
@@ -45,9 +46,9 @@ fn gather(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) wgs
     let at = (i / (p.w * p.h) * p.big_h + i / p.w % p.h * p.k) * p.big_w + i % p.w * p.k;
     var sum = 0.0;
     for (var y = 0u; y < p.k; y++) {
-      for (var c = 0u; c < p.k; c++) { sum += source[at + y * p.big_w + c]; }
+      for (var c = 0u; c < p.k; c++) { sum += f32(source[at + y * p.big_w + c]); }
     }
-    out[i] = p.factor * sum;
+    out[i] = S(p.factor * sum);
   }
 }
 
@@ -57,8 +58,8 @@ fn gather2(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) wg
   let w4 = p.w / 4u;
   for (var i = first; i < min(first + PER, p.n); i++) {
     let at = i / w4 * p.w + i % w4 * 2u;
-    let a = source4[at] + source4[at + 2u * w4];
-    let b = source4[at + 1u] + source4[at + 2u * w4 + 1u];
-    out4[i] = p.factor * vec4f(a.x + a.y, a.z + a.w, b.x + b.y, b.z + b.w);
+    let a = vec4f(source4[at]) + vec4f(source4[at + 2u * w4]);
+    let b = vec4f(source4[at + 1u]) + vec4f(source4[at + 2u * w4 + 1u]);
+    out4[i] = vec4<S>(p.factor * vec4f(a.x + a.y, a.z + a.w, b.x + b.y, b.z + b.w));
   }
 }

@@ -1,16 +1,17 @@
-// Attention over heads that lie channels first, [d, t]; V: vec4 access (t divides by 4). The including file defines the alias
-// Row: how it accesses what a query has one of.
+// Attention over heads that lie channels first, [d, t]; V: vec4 access (t divides by 4); Q: how qkv is
+// stored. The including file defines the aliases Row: how it accesses what a query has one of; and Out: how it stores out.
 // forward: out = softmax(qᵀk·scale)·vᵀ, lse = log Σ exp.
 // scores: for the queries first … first+rows: probs = P, slopes = P·(dP − delta)·scale, each [rows, t] a head.
 const V = 1u; //!param
 alias T = vec4f; //!param
+alias Q = T; //!param
 struct Params {
   t: u32, d: u32, heads: u32, image: u32, head: u32, part: u32, scale: f32,
   first_image: u32, first_head: u32, images: u32, span: u32, first: u32, rows: u32,
 }
-@group(0) @binding(0) var<storage, read> qkv: array<T>;
+@group(0) @binding(0) var<storage, read> qkv: array<Q>;
 @group(0) @binding(1) var<storage, read> dy: array<T>;
-@group(0) @binding(2) var<storage, read_write> out: array<Row>;
+@group(0) @binding(2) var<storage, read_write> out: array<Out>;
 @group(0) @binding(3) var<storage, read_write> lse_out: array<Row>;
 @group(0) @binding(4) var<storage, read> lse: array<Row>;
 @group(0) @binding(5) var<storage, read> delta: array<Row>;

@@ -3,7 +3,7 @@
 //   backward: du = dy*d(out)/du, out = rstd*(a*du - s1 - h*s2), s1, s2 = means over the group of a*du and a*du*h;
 //             sums[n, c] = (sum of du*h, sum of du), from which the parameters' gradients follow
 // A workgroup a group (n, g), WG lanes; `lanes` of them share a channel, WG / lanes channels at a time. A cell is T: four
-// values where a channel's size is a multiple of 4, else one. The including file defines channel_lanes, group_sum (over the
+// values where a channel's size is a multiple of 4, else one; X is how x and out are stored (f16 in forward only). The including file defines channel_lanes, group_sum (over the
 // workgroup) and team_sum (over a channel's lanes, on every lane); all lanes call the sums.
 // Moments are taken about K, the mean of an eighth of the group (cells 0..WG of every 8*WG): then
 // (K - mean)^2 <= 7*variance whatever the values, so that E[(x-K)^2] - (mean-K)^2 loses three bits at most.
@@ -11,14 +11,15 @@
 // Moves 8 bytes an element forward (x is read 2.1 times, from cache), 12 backward.
 const V = 4u; //!param
 alias T = vec4f; //!param
+alias X = T; //!param
 struct Params { groups: u32, channels: u32, cells: u32, count: u32, lanes: u32, scaled: u32, silu: u32, eps: f32 }
-@group(0) @binding(0) var<storage, read> x: array<T>;
+@group(0) @binding(0) var<storage, read> x: array<X>;
 @group(0) @binding(1) var<storage, read> gamma: array<f32>;
 @group(0) @binding(2) var<storage, read> beta: array<f32>;
 @group(0) @binding(3) var<storage, read> scale_shift: array<f32>;
 @group(0) @binding(4) var<storage, read> dy: array<T>;
 @group(0) @binding(5) var<storage, read> stats: array<vec2f>;
-@group(0) @binding(6) var<storage, read_write> out: array<T>;
+@group(0) @binding(6) var<storage, read_write> out: array<X>;
 @group(0) @binding(7) var<storage, read_write> moments: array<vec2f>;
 @group(0) @binding(8) var<storage, read_write> sums: array<vec2f>;
 @group(0) @binding(9) var<uniform> p: Params;
@@ -55,20 +56,20 @@ fn forward(
   let size = f32(cells * V);
   let sampled = cells / (8u * WG) * WG + min(cells % (8u * WG), WG);
   var a = T();
-  for (var i = lane; i < cells; i += 8u * WG) { a += x[at + i]; }
+  for (var i = lane; i < cells; i += 8u * WG) { a += T(x[at + i]); }
   let k = group_sum(vec2f(across(a), 0.0), lane).x / f32(sampled * V);
   a = T();
   var q = T();
   var i = lane;
   for (; i + 3u * WG < cells; i += 4u * WG) {
     //!repeat j 0..4
-    let v_j = x[at + i + j * WG] - k;
+    let v_j = T(x[at + i + j * WG]) - k;
     //!end
     a += (v_0 + v_1) + (v_2 + v_3);
     q += (v_0 * v_0 + v_1 * v_1) + (v_2 * v_2 + v_3 * v_3);
   }
   for (; i < cells; i += WG) {
-    let v = x[at + i] - k;
+    let v = T(x[at + i]) - k;
     a += v;
     q += v * v;
   }
@@ -85,15 +86,15 @@ fn forward(
     var e = at + c * p.cells + lane % lanes;
     for (; e + 3u * lanes < end; e += 4u * lanes) {
       //!repeat j 0..4
-      let u_j = (x[e + j * lanes] - mean) * scale + f.y;
+      let u_j = (T(x[e + j * lanes]) - mean) * scale + f.y;
       //!end
       //!repeat j 0..4
-      out[e + j * lanes] = u_j * gate(u_j);
+      out[e + j * lanes] = X(u_j * gate(u_j));
       //!end
     }
     for (; e < end; e += lanes) {
-      let u = (x[e] - mean) * scale + f.y;
-      out[e] = u * gate(u);
+      let u = (T(x[e]) - mean) * scale + f.y;
+      out[e] = X(u * gate(u));
     }
   }
 }
@@ -103,7 +104,7 @@ fn slope(e: u32, h: T, f: vec2f) -> T {
   let u = f.x * h + f.y;
   let s = gate(u);
   let du = dy[e] * s * (1.0 + u * (1.0 - s));
-  out[e] = du;
+  out[e] = X(du);
   return du;
 }
 
@@ -131,7 +132,7 @@ fn backward(
       var e = at + c * p.cells + lane % lanes;
       for (; e + 3u * lanes < end; e += 4u * lanes) {
         //!repeat j 0..4
-        let h_j = (x[e + j * lanes] - st.x) * st.y;
+        let h_j = (T(x[e + j * lanes]) - st.x) * st.y;
         //!end
         //!repeat j 0..4
         let du_j = slope(e + j * lanes, h_j, f);
@@ -140,7 +141,7 @@ fn backward(
         q += (du_0 * h_0 + du_1 * h_1) + (du_2 * h_2 + du_3 * h_3);
       }
       for (; e < end; e += lanes) {
-        let h = (x[e] - st.x) * st.y;
+        let h = (T(x[e]) - st.x) * st.y;
         let du = slope(e, h, f);
         a += du;
         q += du * h;
@@ -159,14 +160,14 @@ fn backward(
     var e = at + c * p.cells + lane % lanes;
     for (; e + 3u * lanes < end; e += 4u * lanes) {
       //!repeat j 0..4
-      let g_j = st.y * (gain * out[e + j * lanes] - s.y - (x[e + j * lanes] - st.x) * st.y * s.x);
+      let g_j = st.y * (gain * T(out[e + j * lanes]) - s.y - (T(x[e + j * lanes]) - st.x) * st.y * s.x);
       //!end
       //!repeat j 0..4
-      out[e + j * lanes] = g_j;
+      out[e + j * lanes] = X(g_j);
       //!end
     }
     for (; e < end; e += lanes) {
-      out[e] = st.y * (gain * out[e] - s.y - (x[e] - st.x) * st.y * s.x);
+      out[e] = X(st.y * (gain * T(out[e]) - s.y - (T(x[e]) - st.x) * st.y * s.x));
     }
   }
 }

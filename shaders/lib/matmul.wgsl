@@ -1,5 +1,6 @@
 // Matrix products: C = op(A)·op(B) (+ bias of each column) (+ C), batched; op transposes where TA, TB. Places of A, B, C: see
-// Place in src/kernels/matmul.ts. AV, BV, CV: vec4 access (lengths, strides and offsets divide by 4).
+// Place in src/kernels/matmul.ts. AV, BV, CV: vec4 access (lengths, strides and offsets divide by 4);
+// AT, BT, CT: f32 or f16, or four of them.
 const TA = 0u; //!param
 const TB = 0u; //!param
 const AV = 1u; //!param
@@ -45,16 +46,16 @@ fn store(c0: u32, row: u32, col: u32, value: vec4f) {
   let at = c0 + row * p.c_line + col;
   //!if CV == 1
   //!if ACC == 1
-  c[at >> 2u] += value;
+  c[at >> 2u] = CT(vec4f(c[at >> 2u]) + value);
   //!else
-  c[at >> 2u] = value;
+  c[at >> 2u] = CT(value);
   //!end
   //!else
   for (var e = 0u; e < min(4u, p.n - col); e++) {
     //!if ACC == 1
-    c[at + e] += value[e];
+    c[at + e] = CT(f32(c[at + e]) + value[e]);
     //!else
-    c[at + e] = value[e];
+    c[at + e] = CT(value[e]);
     //!end
   }
   //!end

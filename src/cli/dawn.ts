@@ -39,6 +39,8 @@ const instances: GPU[] = [];
 
 // Without this toggle Dawn hides shader-f16 on NVIDIA and Vulkan; elsewhere it does nothing.
 const F16 = "vulkan_enable_f16_on_nvidia";
+// Dawn offers experimental features, such as subgroup matrices, with this toggle alone.
+const EXPERIMENTAL = "allow_unsafe_apis";
 // Dawn's bounds checks cost SwiftShader 1.3 times (one fine-tuning step of 8 pictures: 1.35 s with, 1.03 s without them, of
 // two cores) and lavapipe almost nothing. The kernels guard their own indices, and the tests run with the checks on lavapipe.
 const UNCHECKED = "disable_robustness";
@@ -66,10 +68,11 @@ export function adapterChoice(flag?: string): AdapterChoice {
 /**
  * Opens an adapter. "auto" takes the first that works of: hardware, an installed Mesa lavapipe, the embedded
  * SwiftShader; a forced kind that is not there throws. VK_DRIVER_FILES of the user rules which drivers count as
- * installed: set but empty, none. Also defines WebGPU's constants (GPUBufferUsage, ...) globally where absent.
- * Throws UserError that says what to do.
+ * installed: set but empty, none. Also defines WebGPU's constants (GPUBufferUsage, ...) globally where absent. With
+ * `experimental` the adapter also offers what Dawn is still trying out. Throws UserError that says what to do.
  */
-export async function openGpu(choice: AdapterChoice): Promise<OpenedGpu> {
+export async function openGpu(choice: AdapterChoice, experimental = false): Promise<OpenedGpu> {
+  const toggles = experimental ? [F16, EXPERIMENTAL] : [F16];
   await loadVulkanLoader(() => {
     const missing = swiftshaderMissing();
     if (!missing) return unpackSwiftshader().loader;
@@ -77,12 +80,12 @@ export async function openGpu(choice: AdapterChoice): Promise<OpenedGpu> {
       `adapter ${choice}: no Vulkan loader here; ${missing}; install libvulkan1 and a Vulkan driver`,
     );
   });
-  if (choice === "auto") return openAuto();
-  if (choice === "swiftshader") return openSwiftshader("forced by --adapter or DEFT_ADAPTER");
+  if (choice === "auto") return openAuto(toggles);
+  if (choice === "swiftshader") return openSwiftshader("forced by --adapter or DEFT_ADAPTER", toggles);
   const user = userDrivers();
   const lavapipe = user ? manifestsOf("lavapipe", user) : installedLavapipe();
   const drivers = choice === "lavapipe" && lavapipe.length > 0 ? lavapipe : user;
-  const found = user?.length === 0 ? undefined : await find(drivers);
+  const found = user?.length === 0 ? undefined : await find(drivers, toggles);
   if (found?.kind === choice) return opened(found, choice, "forced by --adapter or DEFT_ADAPTER");
   throw new UserError(
     `adapter ${choice}: not available; got ${describe(found, user, lavapipe)}; ${advice[choice]}`,
@@ -100,11 +103,11 @@ const advice = {
   lavapipe: `${newerMesa}, or pass --adapter swiftshader`,
 };
 
-async function openAuto(): Promise<OpenedGpu> {
+async function openAuto(toggles: readonly string[]): Promise<OpenedGpu> {
   const user = userDrivers();
   if (user?.length === 0)
-    return openSwiftshader("VK_DRIVER_FILES is set but empty, so no driver counts as installed");
-  const found = await find(user);
+    return openSwiftshader("VK_DRIVER_FILES is set but empty, so no driver counts as installed", toggles);
+  const found = await find(user, toggles);
   if (found && found.kind !== "other") {
     if (user) return opened(found, found.kind, "the drivers that VK_DRIVER_FILES names");
     const hardware = found.kind === "hardware";
@@ -121,18 +124,18 @@ async function openAuto(): Promise<OpenedGpu> {
       `adapter auto: none works; got ${got}; unset VK_DRIVER_FILES, or pass --adapter swiftshader`,
     );
   const missing = swiftshaderMissing();
-  if (!missing) return openSwiftshader(`${got}; for more speed ${newerMesa}`);
+  if (!missing) return openSwiftshader(`${got}; for more speed ${newerMesa}`, toggles);
   throw new UserError(
     `adapter auto: none works; got ${got}; ${missing}; ${advice.hardware.split(", or")[0]}`,
   );
 }
 
-async function openSwiftshader(why: string): Promise<OpenedGpu> {
+async function openSwiftshader(why: string, toggles: readonly string[]): Promise<OpenedGpu> {
   const own = manifestsOf("swiftshader", userDrivers() ?? []);
   const missing = own.length > 0 ? undefined : swiftshaderMissing();
   if (missing) throw new UserError(`adapter swiftshader: ${missing}`);
   const drivers = own.length > 0 ? own : [unpackSwiftshader().driver];
-  const found = await find(drivers, [F16, UNCHECKED]);
+  const found = await find(drivers, [...toggles, UNCHECKED]);
   if (found?.kind === "swiftshader") return opened(found, found.kind, why);
   const got = found ? nameOf(found.adapter) : "no adapter";
   throw new UserError(
@@ -143,7 +146,7 @@ async function openSwiftshader(why: string): Promise<OpenedGpu> {
 /** Makes a Dawn instance over the given driver manifests (undefined: whatever is installed) and asks it for an adapter. */
 async function find(
   drivers: readonly string[] | undefined,
-  features: readonly string[] = [F16],
+  toggles: readonly string[],
 ): Promise<Found | undefined> {
   const { create, globals } = await import("webgpu").catch((error: unknown) => {
     throw new UserError(
@@ -154,7 +157,7 @@ async function find(
     if (!(name in globalThis)) Object.assign(globalThis, { [name]: value });
   // Each instance reads the variables anew, so one process may try several sets of drivers.
   return withDrivers(drivers, async () => {
-    const gpu = create(dawnOptions(features));
+    const gpu = create(dawnOptions(toggles));
     instances.push(gpu);
     const adapter = await gpu.requestAdapter(request);
     return adapter ? { gpu, adapter, kind: kindOf(adapter.info) } : undefined;

@@ -25,7 +25,7 @@ export async function runPretraining(given: Config): Promise<void> {
   const config = { ...given, model: { ...given.model, prediction_type: prediction } };
   const { train } = await openData(config);
   const folder = await openRunFolder(config);
-  const { engine, gpu, close } = await openEngine(config.adapter);
+  const { engine, gpu, close } = await openEngine(config);
   const o = config.pretrain;
   const run = new Pretraining(engine, scheduleOf(config.diffusion), config);
   const { trainer } = run;

@@ -29,7 +29,7 @@ export async function runTraining(config: Config): Promise<void> {
     generatedMasks(config, side) ??
     (file === null ? null : await openMasks(file, { side, key: config.likelihood.forward_op.mask_key }));
   const task = makeTask(config, side, data.train.channels, masks);
-  const opened = await openEngine(config.adapter);
+  const opened = await openEngine(config);
   try {
     const folder = await openRunFolder(config);
     if (folder.resumed && existsSync(path.join(folder.path, "summary.json"))) {
@@ -74,6 +74,10 @@ function describe(
   console.log(
     `networks: frozen prior ${formatCount(prior)} parameters, h-transform ${formatCount(h)} (${((100 * h) / prior).toFixed(1)} %), ${run.totalSteps} steps of ${config.algo.finetune_args.batch_size}`,
   );
+  if (config.model.use_fp16 && !run.engine.device.half)
+    console.log(
+      `model.use_fp16: ${run.engine.device.adapterName} has no shader-f16; the prior runs in float32`,
+    );
   console.log(`memory: ${formatBytes(peak)} of GPU memory at most`);
 }
 

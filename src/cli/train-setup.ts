@@ -61,6 +61,7 @@ export async function setUpRun(engine: Engine, parts: RunParts) {
     network: priorConfig(config.model),
     prediction: config.model.prediction_type ?? "epsilon",
     schedule,
+    half: config.model.use_fp16 && engine.device.half,
   };
   const prior = await Prior.load(engine, options, priorWeights.source, priorWeights.file);
   const { batch_size: batchSize, shuffle, drop_last: dropLast, ...o } = config.algo.finetune_args;

@@ -11,6 +11,8 @@ export interface PriorOptions {
   readonly network: UNetConfig;
   readonly prediction: PredictionType;
   readonly schedule: Schedule;
+  /** Weights of convolutions and features in float16, sums in float32; the adapter must have shader-f16. */
+  readonly half?: boolean;
 }
 
 export class Prior {
@@ -37,7 +39,10 @@ export class Prior {
     what: string,
   ): Promise<Prior> {
     const network = new UNet(options.network);
-    const parameters = new ParameterSet(engine, network.declarations.list, { trainable: false });
+    const parameters = new ParameterSet(engine, network.declarations.list, {
+      trainable: false,
+      half: options.half ?? false,
+    });
     await loadWeights(parameters, source, "", what);
     return new Prior(network, parameters, options);
   }

@@ -6,6 +6,8 @@ import { Queue } from "./queue.ts";
 export interface DeviceOptions {
   /** Forces kernel variants, "base" or "family:variant,…" (src/kernels/variant.ts). */
   kernels?: string;
+  /** Uses subgroup matrices (tensor cores) for f16 where the adapter has them; an experiment of Dawn's. */
+  matrices?: boolean;
   /** Bytes of freed buffers kept for reuse. */
   poolBytes?: number;
   /** Told of each promise that waits for the GPU: where the platform polls, it can rest until that settles. */
@@ -13,6 +15,14 @@ export interface DeviceOptions {
 }
 
 const FEATURES = ["subgroups", "shader-f16", "timestamp-query"] as const;
+const MATRICES = "chromium-experimental-subgroup-matrix" as GPUFeatureName;
+
+/** The sizes of one product of subgroup matrices, M×K by K×N. */
+export interface MatrixSizes {
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
 const LIMITS = [
   "maxBufferSize",
   "maxStorageBufferBindingSize",
@@ -29,8 +39,12 @@ export class Device {
   readonly adapterName: string;
   /** Runs on the CPU (lavapipe, SwiftShader): other kernel variants win there. */
   readonly software: boolean;
+  /** Kernels may store f16. */
+  readonly half: boolean;
   /** Lanes of a subgroup when it is fixed and the feature is there, else 0. */
   readonly subgroupSize: number;
+  /** Of f16 with sums in f32, the adapter's first that our tiles of 32 divide into; null without them or unasked. */
+  readonly matrix: MatrixSizes | null;
   readonly pool: Pool;
   readonly queue: Queue;
   readonly kernels: string;
@@ -44,8 +58,10 @@ export class Device {
     this.info = info;
     this.adapterName = info.description || info.device || info.vendor || "unknown adapter";
     this.software = /llvmpipe|lavapipe|swiftshader/i.test(`${info.description} ${info.device}`);
+    this.half = gpu.features.has("shader-f16");
     const fixed = info.subgroupMinSize === info.subgroupMaxSize;
     this.subgroupSize = gpu.features.has("subgroups") && fixed ? (info.subgroupMinSize ?? 0) : 0;
+    this.matrix = options.matrices && fixed && gpu.features.has(MATRICES) ? matrixOf(info) : null;
     this.pool = new Pool(gpu, options.poolBytes ?? 2 ** 30);
     this.queue = new Queue(gpu, options.waiting);
     this.kernels = options.kernels ?? "";
@@ -70,9 +86,20 @@ export class Device {
   }
 }
 
+function matrixOf(info: GPUAdapterInfo): MatrixSizes | null {
+  const { subgroupMatrixConfigs: all = [] } = info as GPUAdapterInfo & {
+    subgroupMatrixConfigs?: Iterable<MatrixSizes & { componentType: string; resultComponentType: string }>;
+  };
+  const fits = ({ M, N, K }: MatrixSizes): boolean => [M, N, K].every((v) => 32 % v === 0);
+  return (
+    [...all].find((c) => c.componentType === "f16" && c.resultComponentType === "f32" && fits(c)) ?? null
+  );
+}
+
 /** Opens a device with every feature and limit of the adapter that the kernels can use. */
 export async function openDevice(adapter: GPUAdapter, options: DeviceOptions = {}): Promise<Device> {
-  const requiredFeatures = FEATURES.filter((f) => adapter.features.has(f));
+  const wanted = options.matrices ? [...FEATURES, MATRICES] : FEATURES;
+  const requiredFeatures = wanted.filter((f) => adapter.features.has(f));
   const requiredLimits = Object.fromEntries(LIMITS.map((l) => [l, adapter.limits[l]]));
   const gpu = await adapter.requestDevice({ requiredFeatures, requiredLimits }).catch((e: unknown) => {
     throw new DeviceError(`the adapter refused a device: ${String(e)}`);

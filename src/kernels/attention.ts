@@ -1,35 +1,14 @@
 // Attention over heads that lie channels first: geometry, variants, and the bounded blocks of the backward pass.
 import type { Device } from "../gpu/device.ts";
-import { defineKernel, type HasBuffer } from "./kernel.ts";
+import { matrixAttention } from "./attention-matrix.ts";
+import type { AttentionShape, Block } from "./attention-shape.ts";
+import { castKernel } from "./cast.ts";
+import { defineKernel, storedAs, storedInFours, type HasBuffer } from "./kernel.ts";
 import { matmulKernel, type Product } from "./matmul.ts";
 import { combine, each, type Values } from "./shader.ts";
 import { broadcasts, declareVariants, LANES, pickVariant, type Variant } from "./variant.ts";
+import { withWorkspace } from "./workspace.ts";
 import * as wgsl from "./wgsl.gen.ts";
-
-/** Where q, k, v of head (image, head) lie in qkv, in elements: image·imageStride + head·headStride, then part by part. */
-export interface AttentionShape {
-  readonly images: number;
-  readonly heads: number;
-  /** Channels of a head. */
-  readonly d: number;
-  /** Tokens. */
-  readonly t: number;
-  readonly headStride: number;
-  readonly partStride: number;
-}
-
-/** Bytes that one of the two score buffers of the backward pass may take. */
-export const SCORE_BYTES = 2 ** 24;
-
-/** What one step of the backward pass covers: whole images, or some heads of one, or some queries of one head. */
-interface Block {
-  readonly image: number;
-  readonly images: number;
-  readonly head: number;
-  readonly heads: number;
-  readonly query: number;
-  readonly queries: number;
-}
 
 interface LaunchParams {
   readonly t: number;
@@ -42,9 +21,14 @@ interface LaunchParams {
 const number = (values: Values, name: string): number => Number(values[name]);
 const vectors = (t: number): Values => (t % 4 === 0 ? { V: 1, T: "vec4f" } : { V: 0, T: "f32" });
 const bothVectors = [vectors(4), vectors(1)];
+const bothStored = [
+  { ...vectors(4), Q: "vec4f" },
+  { ...vectors(1), Q: "f32" },
+  { ...vectors(4), Q: "vec4h" },
+  { ...vectors(1), Q: "f16" },
+];
 const lanes = (SG: number): Values => ({ SG, KT: Math.max(16, 4 * SG) });
-const everyBase = combine(each("O", 16, 32, 64), bothVectors);
-const everyLane = combine(LANES.map(lanes), bothVectors);
+const everyBase = combine(each("O", 16, 32, 64), bothStored, each("Out", "f32", "f16"));
 const base = {
   forward: defineKernel(wgsl.attention, "forward", {
     values: everyBase,
@@ -69,11 +53,11 @@ const rowDots = defineKernel(wgsl.attention, "row_dots", {
 });
 const subgroup = {
   forward: defineKernel(wgsl.attentionSubgroup, "forward", {
-    values: everyLane,
+    values: combine(LANES.map(lanes), bothStored),
     grid: ({ t, heads, images }: LaunchParams, v) => [Math.ceil(t / (4 * number(v, "SG"))), heads, images],
   }),
   scores: defineKernel(wgsl.attentionSubgroup, "scores", {
-    values: everyLane,
+    values: combine(LANES.map(lanes), bothVectors),
     grid: ({ t, rows, images, span }: LaunchParams, v) => [
       Math.ceil(t / (4 * number(v, "SG"))),
       Math.ceil(rows / number(v, "KT")),
@@ -82,7 +66,12 @@ const subgroup = {
   }),
 };
 
-const variants: readonly Variant<AttentionShape>[] = [
+/** Attention, and whether qkv is f16: gradients are made in f32 alone. */
+interface Problem extends AttentionShape {
+  readonly half: boolean;
+}
+const variants: readonly Variant<Problem>[] = [
+  { name: "matrix", when: (device, { half }) => half && device.matrix !== null },
   { name: "subgroup", when: broadcasts },
   { name: "base" },
 ];
@@ -91,9 +80,9 @@ declareVariants(
   variants.map((v) => v.name),
 );
 
-function setup(device: Device, shape: AttentionShape, block?: Block) {
+function setup(device: Device, shape: AttentionShape, block?: Block, half = false) {
   const { t, d, heads, images } = shape;
-  const name = pickVariant(device, "attention", variants, shape).name;
+  const name = pickVariant(device, "attention", variants, { ...shape, half }).name;
   const values = name === "subgroup" ? { ...vectors(t), ...lanes(device.subgroupSize) } : vectors(t);
   const params = {
     t,
@@ -110,7 +99,7 @@ function setup(device: Device, shape: AttentionShape, block?: Block) {
     first: block?.query ?? 0,
     rows: block?.queries ?? t,
   };
-  return { kernels: name === "subgroup" ? subgroup : base, values, params };
+  return { name, kernels: name === "subgroup" ? subgroup : base, values, params };
 }
 
 /** out = softmax(scale·qᵀk)·vᵀ of each head and lse, the logarithm of each query's sum. */
@@ -119,10 +108,22 @@ export function attentionForward(
   buffers: { qkv: HasBuffer; out: HasBuffer; lse_out: HasBuffer },
   shape: AttentionShape,
 ): void {
-  const { kernels, values, params } = setup(device, shape);
-  // Few pipelines serve all sizes: sums past d are of zeros and never stored.
-  const O = shape.d > 32 ? 64 : shape.d > 16 ? 32 : 16;
-  kernels.forward(device, buffers, params, kernels === base ? { ...values, O } : values);
+  const { qkv, out } = buffers;
+  const { name, kernels, values, params } = setup(device, shape, undefined, qkv.half);
+  if (name === "matrix") return matrixAttention(device, { qkv, out }, shape);
+  const stored = { ...values, Q: shape.t % 4 === 0 ? storedInFours(qkv) : storedAs(qkv) };
+  if (kernels === base) {
+    // Few pipelines serve all sizes: sums past d are of zeros and never stored.
+    const O = shape.d > 32 ? 64 : shape.d > 16 ? 32 : 16;
+    kernels.forward(device, buffers, params, { ...stored, O, Out: storedAs(out) });
+  } else if (out.half) {
+    // This variant keeps its running sums in out.
+    const floats = params.images * params.heads * params.d * params.t;
+    withWorkspace(device, floats, "attention's sums", (sums) => {
+      kernels.forward(device, { ...buffers, out: sums }, params, stored);
+      castKernel(device, { x: sums, out }, floats);
+    });
+  } else kernels.forward(device, buffers, params, stored);
 }
 
 /** delta = Σ_channels y·dy of each query. */
@@ -132,27 +133,6 @@ export function attentionDelta(
   shape: AttentionShape,
 ): void {
   rowDots(device, buffers, setup(device, shape).params);
-}
-
-/** Blocks whose score buffers stay within `bytes` each. */
-export function attentionBlocks({ images, heads, t }: AttentionShape, bytes = SCORE_BYTES): Block[] {
-  const blocks: Block[] = [];
-  const fit = Math.floor(bytes / (4 * t * t));
-  const imageStep = Math.min(images, Math.max(1, Math.floor(fit / heads)));
-  const headStep = Math.min(heads, Math.max(1, fit));
-  const queryStep = fit > 0 ? t : Math.max(4, Math.floor(bytes / (4 * t) / 4) * 4);
-  for (let image = 0; image < images; image += imageStep)
-    for (let head = 0; head < heads; head += headStep)
-      for (let query = 0; query < t; query += queryStep)
-        blocks.push({
-          image,
-          images: Math.min(imageStep, images - image),
-          head,
-          heads: Math.min(headStep, heads - head),
-          query,
-          queries: Math.min(queryStep, t - query),
-        });
-  return blocks;
 }
 
 /** One block of the backward pass: P and dS into `probs` and `slopes`, then the block's share of the gradients in dqkv. */

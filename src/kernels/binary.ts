@@ -1,6 +1,6 @@
 // Launches binary.wgsl: picks the indexing that the operands' strides allow.
 import type { Device } from "../gpu/device.ts";
-import { defineKernel, type HasBuffer } from "./kernel.ts";
+import { defineKernel, storedAs, storedInFours, type HasBuffer } from "./kernel.ts";
 import { everyRun, gridOf, runs } from "./elementwise.ts";
 import { combine, each, type Values } from "./shader.ts";
 import * as wgsl from "./wgsl.gen.ts";
@@ -16,19 +16,30 @@ export const binaryOps = ["add", "sub", "mul", "div", "maximum"] as const;
 export type BinaryOp = (typeof binaryOps)[number];
 
 const grid = ({ n }: { n: number }, values: Values) => gridOf(n, values);
-const patterns: readonly Values[] = [
-  ...combine([{ MODE: 0 }, { MODE: 1, Y: "f32" }, { MODE: 2 }], each("SWAP", 0, 1)),
-  { MODE: 3, T: "f32", Y: "f32", SWAP: 0 },
+const patterns = (one: string, four: string): readonly Values[] => [
+  ...combine(
+    [
+      { MODE: 0, T: four, Y: four },
+      { MODE: 1, T: four, Y: one },
+      { MODE: 2, T: four, Y: four },
+    ],
+    each("SWAP", 0, 1),
+  ),
+  { MODE: 3, T: one, Y: one, SWAP: 0 },
 ];
-const every = combine(everyRun, each("OP", ...binaryOps.keys()), patterns);
-const forward = defineKernel(wgsl.binary, "forward", { grid, values: every });
-const backward = defineKernel(wgsl.binary, "backward", { grid, values: combine(every, each("WRT", 0, 1)) });
+const ops = combine(everyRun, each("OP", ...binaryOps.keys()));
+const floats = combine(ops, patterns("f32", "vec4f"));
+const forward = defineKernel(wgsl.binary, "forward", {
+  grid,
+  values: [...floats, ...combine(ops, patterns("f16", "vec4h"))],
+});
+const backward = defineKernel(wgsl.binary, "backward", { grid, values: combine(floats, each("WRT", 0, 1)) });
 
 interface Indexing {
   readonly n: number;
   readonly inner: number;
   readonly count: number;
-  readonly values: Record<string, number | string>;
+  readonly mode: 0 | 1 | 2 | 3;
 }
 
 /** Indexing of y where x walks through the result without a jump; undefined where only strides say it. */
@@ -36,17 +47,16 @@ function simple(n: number, sizes: readonly number[], y: readonly number[]): Inde
   const n4 = Math.ceil(n / 4);
   const pattern = y.map((s) => (s === 0 ? "0" : "y")).join("");
   const last = sizes.at(-1) ?? 1;
-  if (pattern === "y" || (pattern === "" && n === 1))
-    return { n: n4, inner: 1, count: 1, values: { MODE: 0 } };
-  if (pattern === "0") return { n: n4, inner: n4, count: 1, values: { MODE: 1, Y: "f32" } };
+  if (pattern === "y" || (pattern === "" && n === 1)) return { n: n4, inner: 1, count: 1, mode: 0 };
+  if (pattern === "0") return { n: n4, inner: n4, count: 1, mode: 1 };
   if ((pattern === "y0" || pattern === "0y0") && last % 4 === 0)
     return {
       n: n4,
       inner: last / 4,
       count: sizes[sizes.length - 2] ?? 1,
-      values: { MODE: 1, Y: "f32" },
+      mode: 1,
     };
-  if (pattern === "0y" && last % 4 === 0) return { n: n4, inner: 1, count: last / 4, values: { MODE: 2 } };
+  if (pattern === "0y" && last % 4 === 0) return { n: n4, inner: 1, count: last / 4, mode: 2 };
   return undefined;
 }
 
@@ -65,11 +75,11 @@ function plan({ sizes, strides }: BinaryPattern): Indexing & { swap: boolean } {
   const swap = !isFull(sizes, a) && isFull(sizes, b);
   const fast = isFull(sizes, swap ? b : a) ? simple(n, sizes, swap ? a : b) : undefined;
   if (fast) return { ...fast, swap };
-  return { n, inner: 1, count: 1, swap: false, values: { MODE: 3, T: "f32", Y: "f32" } };
+  return { n, inner: 1, count: 1, swap: false, mode: 3 };
 }
 
-function launch(device: Device, op: BinaryOp, pattern: BinaryPattern) {
-  const { n, inner, count, swap, values } = plan(pattern);
+function launch(device: Device, op: BinaryOp, pattern: BinaryPattern, out: HasBuffer) {
+  const { n, inner, count, swap, mode } = plan(pattern);
   const size = (d: number): number => pattern.sizes[pattern.sizes.length - 1 - d] ?? 1;
   const stride = (k: number, d: number): number => pattern.strides[k]?.[pattern.sizes.length - 1 - d] ?? 0;
   const [x, y] = [0, 1];
@@ -81,8 +91,10 @@ function launch(device: Device, op: BinaryOp, pattern: BinaryPattern) {
     ...{ y0: stride(y, 0), y1: stride(y, 1), y2: stride(y, 2) },
     ...{ y3: stride(y, 3), y4: stride(y, 4), y5: stride(y, 5) },
   };
-  const all = { ...values, ...runs(device, n), OP: binaryOps.indexOf(op), SWAP: Number(swap) };
-  return { params, values: all, swap };
+  const [one, four] = [storedAs(out), storedInFours(out)];
+  const types = { T: mode === 3 ? one : four, Y: mode === 1 || mode === 3 ? one : four };
+  const values = { ...runs(device, n), OP: binaryOps.indexOf(op), MODE: mode, ...types, SWAP: Number(swap) };
+  return { params, values, swap };
 }
 
 /** out = a op b over the pattern. */
@@ -92,7 +104,7 @@ export function binaryForward(
   pattern: BinaryPattern,
   { a, b, out }: { a: HasBuffer; b: HasBuffer; out: HasBuffer },
 ): void {
-  const { params, values, swap } = launch(device, op, pattern);
+  const { params, values, swap } = launch(device, op, pattern, out);
   forward(device, { x: swap ? b : a, y: swap ? a : b, out }, params, values);
 }
 
@@ -104,6 +116,6 @@ export function binaryBackward(
   pattern: BinaryPattern,
   { a, b, dy, out }: { a: HasBuffer | null; b: HasBuffer | null; dy: HasBuffer; out: HasBuffer },
 ): void {
-  const { params, values, swap } = launch(device, op, pattern);
+  const { params, values, swap } = launch(device, op, pattern, out);
   backward(device, { x: swap ? b : a, y: swap ? a : b, dy, out }, params, { ...values, WRT: wrt });
 }

@@ -1,28 +1,24 @@
 // Convolution on any adapter: implicit matrix products through workgroup memory.
 import type { Device } from "../gpu/device.ts";
 import {
+  spread,
   taps,
+  tiles,
   windowOf,
   windows,
-  withWorkspace,
   type ConvShape,
   type ForwardBuffers,
   type InputGradientBuffers,
   type WeightGradientBuffers,
 } from "./conv2d-shape.ts";
-import { defineKernel, type HasBuffer } from "./kernel.ts";
+import { defineKernel, storedAs, type HasBuffer } from "./kernel.ts";
+import { combine, each } from "./shader.ts";
+import { withWorkspace } from "./workspace.ts";
 import * as wgsl from "./wgsl.gen.ts";
-
-const tiles = (n: number): number => Math.ceil(n / 64);
-/** Workgroups over pixels and channels; pixels fold into z past 65535. */
-const spread = (pixels: number, channels: number): number[] => {
-  const x = Math.min(tiles(pixels), 65535);
-  return [x, tiles(channels), Math.ceil(tiles(pixels) / x)];
-};
 
 const forward = defineKernel(wgsl.conv2d, "forward", {
   grid: (p) => spread(p.n * p.oh * p.ow, p.o),
-  values: windows,
+  values: combine(windows, each("S", "f32", "f16")),
 });
 const inputGradient = defineKernel(wgsl.conv2d, "inputGradient", {
   grid: (p) => spread(p.n * p.h * p.w, p.c),
@@ -48,7 +44,7 @@ export function baseForward(device: Device, { x, w, bias, out }: ForwardBuffers,
     device,
     { input: x, weights: w, bias, out },
     { ...s, ...unsliced, biased: bias ? 1 : 0 },
-    windowOf(s),
+    { ...windowOf(s), S: storedAs(x) },
   );
 }
 
@@ -79,7 +75,7 @@ export function baseWeightGradient(
   const slices = Math.ceil(depth / slice);
   const params = { ...s, biased: 0, slice, slices };
   if (slices === 1) return weightGradient(device, { input: x, dy, out }, params, windowOf(s));
-  withWorkspace(device, slices * weights, "slices of the weight gradient", (space) => {
+  withWorkspace(device, slices * weights, "a convolution's slices of the weight gradient", (space) => {
     weightGradient(device, { input: x, dy, out: space }, params, windowOf(s));
     sumSlices(device, { input: space, out }, params, windowOf(s));
   });

@@ -1,6 +1,6 @@
 // The one matrix product behind every convolution on software adapters: operands are shared inside a subgroup.
 import type { Device } from "../gpu/device.ts";
-import { defineKernel, type HasBuffer } from "./kernel.ts";
+import { defineKernel, storedAs, type HasBuffer } from "./kernel.ts";
 import { combine, each } from "./shader.ts";
 import { broadcasts, LANES } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
@@ -49,6 +49,10 @@ const product = defineKernel(wgsl.conv2dProduct, "product", {
     each("COLS", 1, 2),
     each("BIAS", 0, 1),
     each("ADD", 0, 1),
+    // Forward with tensors in f16 (a 1x1 reads them as they are), or with its workspaces in f32.
+    each("L", "f32", "f16"),
+    each("R", "f32", "f16"),
+    each("O", "f32", "f16"),
   ),
   grid: ({ columns, rows, segments, per }, v) => [
     Math.ceil(columns / (Number(v["SG"]) * Number(v["COLS"]))),
@@ -80,6 +84,7 @@ export function multiply(
       COLS: SG === 4 && columns >= 16 ? 2 : 1,
       BIAS: buffers.bias ? 1 : 0,
       ADD: add ? 1 : 0,
+      ...{ L: storedAs(buffers.left), R: storedAs(buffers.right), O: storedAs(buffers.out) },
     },
   );
 }

@@ -1,14 +1,19 @@
 // Rows in whole quads (vec4s), as the product kernels read them: padded copies where a row is not, and sums of slices.
 import type { Device } from "../gpu/device.ts";
-import { quads, withWorkspace } from "./conv2d-shape.ts";
-import { defineKernel, grid1d, type HasBuffer } from "./kernel.ts";
+import { quads } from "./conv2d-shape.ts";
+import { defineKernel, grid1d, storedAs, type HasBuffer } from "./kernel.ts";
+import { combine, each } from "./shader.ts";
+import { withWorkspace } from "./workspace.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 const overRows = {
   grid: ({ rows, outPitch }: { rows: number; outPitch: number }) => grid1d(rows * outPitch, 64),
 };
-const copyRows = defineKernel(wgsl.conv2dRows, "copyRows", overRows);
-const sumRows = defineKernel(wgsl.conv2dRows, "sumSlices", overRows);
+const copyRows = defineKernel(wgsl.conv2dRows, "copyRows", {
+  ...overRows,
+  values: combine(each("X", "f32", "f16"), each("Y", "f32", "f16")),
+});
+const sumRows = defineKernel(wgsl.conv2dRows, "sumSlices", { ...overRows, values: [{}] });
 const plain = { step: 1, slices: 1 };
 
 /** `fn` reads rows of `width` in whole quads: those of `from`, or a copy padded with zeros. */
@@ -21,8 +26,9 @@ export function wholeQuads(
 ): void {
   if (width % 4 === 0) return fn(from);
   const outPitch = 4 * quads(width);
-  withWorkspace(device, rows * outPitch, "padded rows", (out) => {
-    copyRows(device, { input: from, out }, { ...plain, rows, width, inPitch: width, outPitch });
+  withWorkspace(device, rows * outPitch, "a convolution's padded rows", (out) => {
+    const sizes = { ...plain, rows, width, inPitch: width, outPitch };
+    copyRows(device, { input: from, out }, sizes, { X: storedAs(from) });
     fn(out);
   });
 }
@@ -37,9 +43,10 @@ export function cutQuads(
 ): void {
   if (width % 4 === 0) return fn(to);
   const inPitch = 4 * quads(width);
-  withWorkspace(device, rows * inPitch, "padded rows", (input) => {
+  withWorkspace(device, rows * inPitch, "a convolution's padded rows", (input) => {
     fn(input);
-    copyRows(device, { input, out: to }, { ...plain, rows, width, inPitch, outPitch: width });
+    const sizes = { ...plain, rows, width, inPitch, outPitch: width };
+    copyRows(device, { input, out: to }, sizes, { Y: storedAs(to) });
   });
 }
 
@@ -52,7 +59,7 @@ export function transposed(
   fn: (packed: HasBuffer) => void,
 ): void {
   const outPitch = 4 * quads(o);
-  withWorkspace(device, k * outPitch, "transposed weights", (out) => {
+  withWorkspace(device, k * outPitch, "a convolution's transposed weights", (out) => {
     copyRows(device, { input: w, out }, { ...plain, rows: k, width: o, inPitch: 1, outPitch, step: k });
     fn(out);
   });

@@ -48,6 +48,15 @@ export const windows: readonly Values[] = [
   { KH: 3, KW: 3, STRIDE: 2 },
   { KH: 1, KW: 5, STRIDE: 3 },
 ];
+/** Tiles of 64 rows or columns. */
+export const tiles = (n: number): number => Math.ceil(n / 64);
+
+/** Workgroups over tiles of pixels and channels; pixels fold into z past 65535. */
+export const spread = (pixels: number, channels: number): number[] => {
+  const x = Math.min(tiles(pixels), 65535);
+  return [x, tiles(channels), Math.ceil(tiles(pixels) / x)];
+};
+
 /** Taps of such a window. */
 export const taps = (v: Values): number => Number(v["KH"]) * Number(v["KW"]);
 
@@ -66,21 +75,6 @@ export function parts(n: number, bytes: number, most = n): [first: number, image
 /** True where a workspace of `bytes` can be bound. */
 export function fits(device: Device, bytes: number): boolean {
   return bytes * 1.25 <= device.gpu.limits.maxStorageBufferBindingSize;
-}
-
-/** Runs `fn` with a workspace of `floats`; freed as soon as the commands are recorded, since they run in order. */
-export function withWorkspace(
-  device: Device,
-  floats: number,
-  what: string,
-  fn: (space: HasBuffer) => void,
-): void {
-  const space = device.pool.acquire(floats * 4, `convolution's ${what}`);
-  try {
-    fn({ buffer: space.buffer });
-  } finally {
-    device.pool.release(space);
-  }
 }
 
 export const quads = (n: number): number => Math.ceil(n / 4);

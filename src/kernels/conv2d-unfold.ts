@@ -9,18 +9,19 @@ import {
   taps,
   windowOf,
   windows,
-  withWorkspace,
   type ConvShape,
   type ForwardBuffers,
   type InputGradientBuffers,
   type WeightGradientBuffers,
 } from "./conv2d-shape.ts";
-import { defineKernel, type HasBuffer } from "./kernel.ts";
+import { defineKernel, storedAs, type HasBuffer } from "./kernel.ts";
+import { combine, each } from "./shader.ts";
 import { broadcasts } from "./variant.ts";
+import { withWorkspace } from "./workspace.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 const unfold = defineKernel(wgsl.conv2dUnfold, "unfold", {
-  values: windows,
+  values: combine(windows, each("X", "f32", "f16")),
   grid: (p, v) => [Math.ceil((p.n * quads(p.oh * p.ow)) / 64), p.c * taps(v)],
 });
 const unfoldLast = defineKernel(wgsl.conv2dUnfold, "unfoldLast", {
@@ -63,7 +64,7 @@ const wholeBatch = (s: ConvShape): Part => ({
 function partByPart(device: Device, s: ConvShape, fn: (space: HasBuffer, part: Part) => void): void {
   const { depth, q } = columnsOf(s);
   for (const [first, n] of parts(s.n, 16 * depth * q))
-    withWorkspace(device, 4 * depth * n * q, "columns", (space) =>
+    withWorkspace(device, 4 * depth * n * q, "a convolution's columns", (space) =>
       fn(space, { first, n, columns: { row: n * q, next: q } }),
     );
 }
@@ -78,7 +79,8 @@ function unfolded(
   if (isPointwise(s))
     return wholeQuads(device, x, s.n * s.c, columnsOf(s).plane, (right) => fn(right, wholeBatch(s)));
   partByPart(device, s, (right, part) => {
-    unfold(device, { input: x, out4: right }, { ...s, ...part, biased: 0 }, windowOf(s));
+    const values = { ...windowOf(s), X: storedAs(x) };
+    unfold(device, { input: x, out4: right }, { ...s, ...part, biased: 0 }, values);
     fn(right, part);
   });
 }
@@ -150,9 +152,9 @@ export function productWeightGradient(
   const list = parts(s.n, 16 * k4 * plane);
   const slices = Math.ceil((list[0]?.[1] ?? 1) / per);
   wholeQuads(device, dy, s.n * s.o, plane, (left) =>
-    withWorkspace(device, slices * s.o * 4 * k4, "slices of the weight gradient", (space) => {
+    withWorkspace(device, slices * s.o * 4 * k4, "a convolution's slices of the weight gradient", (space) => {
       for (const [first, n] of list)
-        withWorkspace(device, 4 * k4 * n * plane, "columns", (right) => {
+        withWorkspace(device, 4 * k4 * n * plane, "a convolution's columns", (right) => {
           unfoldLast(device, { input: x, out4: right }, { ...s, first, n, biased: 0 }, windowOf(s));
           multiply(
             device,

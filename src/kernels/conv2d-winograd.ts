@@ -5,28 +5,43 @@ import {
   fits,
   parts,
   quads,
-  withWorkspace,
   type ConvShape,
   type ForwardBuffers,
   type InputGradientBuffers,
   type WeightGradientBuffers,
 } from "./conv2d-shape.ts";
-import { defineKernel, type HasBuffer } from "./kernel.ts";
+import { defineKernel, storedAs, type HasBuffer } from "./kernel.ts";
+import { each, type Values } from "./shader.ts";
 import { broadcasts } from "./variant.ts";
+import { withWorkspace } from "./workspace.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
-const overTiles = { grid: ({ padded, c }: { padded: number; c: number }) => [Math.ceil(padded / 32), c] };
-const inputTransform = defineKernel(wgsl.conv2dWinograd, "inputTransform", overTiles);
-const inputTransformRagged = defineKernel(wgsl.conv2dWinograd, "inputTransformRagged", overTiles);
-const gradientTransform = defineKernel(wgsl.conv2dWinograd, "gradientTransform", overTiles);
-const gradientTransformRagged = defineKernel(wgsl.conv2dWinograd, "gradientTransformRagged", overTiles);
-const outputTransform = defineKernel(wgsl.conv2dWinograd, "outputTransform", overTiles);
-const outputTransformRagged = defineKernel(wgsl.conv2dWinograd, "outputTransformRagged", overTiles);
+const overTiles = (values: readonly Values[]) => ({
+  grid: ({ padded, c }: { padded: number; c: number }) => [Math.ceil(padded / 32), c],
+  values,
+});
+const [anyInput, anyOutput, floats] = [each("X", "f32", "f16"), each("Y", "f32", "f16"), [{}]];
+const inputTransform = defineKernel(wgsl.conv2dWinograd, "inputTransform", overTiles(anyInput));
+const inputTransformRagged = defineKernel(wgsl.conv2dWinograd, "inputTransformRagged", overTiles(anyInput));
+const gradientTransform = defineKernel(wgsl.conv2dWinograd, "gradientTransform", overTiles(floats));
+const gradientTransformRagged = defineKernel(
+  wgsl.conv2dWinograd,
+  "gradientTransformRagged",
+  overTiles(floats),
+);
+const outputTransform = defineKernel(wgsl.conv2dWinograd, "outputTransform", overTiles(anyOutput));
+const outputTransformRagged = defineKernel(
+  wgsl.conv2dWinograd,
+  "outputTransformRagged",
+  overTiles(anyOutput),
+);
 const weightTransform = defineKernel(wgsl.conv2dWinogradWeights, "weightTransform", {
   grid: ({ rows, depth }) => [Math.ceil((4 * quads(depth)) / 32), rows],
+  values: anyInput,
 });
 const weightInverse = defineKernel(wgsl.conv2dWinogradWeights, "weightInverse", {
   grid: ({ rows, depth }) => [Math.ceil(depth / 32), rows],
+  values: floats,
 });
 
 const TILES_SUMMED = 512;
@@ -91,9 +106,10 @@ function withTransformedWeights(
       device,
       { input: w, out },
       { rows, depth, rowStep, depthStep, flip: flip ? 1 : 0, element: 0 },
+      { X: storedAs(w) },
     );
   if (!w.derived) {
-    withWorkspace(device, floats, "transformed weights", (out) => {
+    withWorkspace(device, floats, "a convolution's transformed weights", (out) => {
       transform(out);
       fn(out);
     });
@@ -120,11 +136,12 @@ function convolve(
   withTransformedWeights(device, w, s, (left) => {
     for (const [first, images] of parts(s.n, bytesOf(s, Math.max(rows, depth)))) {
       const t4 = quads(images * tilesOf(s));
-      withWorkspace(device, 36 * depth * 4 * t4, "transformed input", (right) =>
-        withWorkspace(device, 36 * rows * 4 * t4, "transformed output", (products) => {
+      withWorkspace(device, 36 * depth * 4 * t4, "a convolution's transformed input", (right) =>
+        withWorkspace(device, 36 * rows * 4 * t4, "a convolution's transformed output", (products) => {
           const from = transformParams(s, depth, first, images, byChannel(depth, 4 * t4));
-          if (aligned) inputTransform(device, { input4: input, out: right }, from);
-          else inputTransformRagged(device, { input, out: right }, from);
+          const x = { X: storedAs(input) };
+          if (aligned) inputTransform(device, { input4: input, out: right }, from, x);
+          else inputTransformRagged(device, { input, out: right }, from, x);
           multiply(
             device,
             { left, right, bias: null, out: products },
@@ -134,8 +151,9 @@ function convolve(
             },
           );
           const to = transformParams(s, rows, first, images, byChannel(rows, 4 * t4), bias ? 1 : 0);
-          if (aligned) outputTransform(device, { input: products, bias, out4: out }, to);
-          else outputTransformRagged(device, { input: products, bias, out }, to);
+          const y = { Y: storedAs(out) };
+          if (aligned) outputTransform(device, { input: products, bias, out4: out }, to, y);
+          else outputTransformRagged(device, { input: products, bias, out }, to, y);
         }),
       );
     }
@@ -181,21 +199,21 @@ export function winogradWeightGradient(
   // Long sums lose digits: the tiles of a part are summed apart, the parts afterwards.
   const most = Math.ceil(TILES_SUMMED / tilesOf(s));
   const aligned = s.w % 4 === 0;
-  withWorkspace(device, 36 * rows * 4 * c4, "transformed weight gradient", (space) => {
+  withWorkspace(device, 36 * rows * 4 * c4, "a convolution's transformed weight gradient", (space) => {
     for (const [first, images] of parts(s.n, bytesOf(s, Math.max(s.c, s.o)), most)) {
       const tiles = images * tilesOf(s);
       const t4 = quads(tiles);
-      withWorkspace(device, 36 * rows * 4 * t4, "transformed rows", (left) =>
-        withWorkspace(device, 36 * 4 * c4 * 4 * t4, "transformed columns", (right) => {
+      withWorkspace(device, 36 * rows * 4 * t4, "a convolution's transformed rows", (left) =>
+        withWorkspace(device, 36 * 4 * c4 * 4 * t4, "a convolution's transformed columns", (right) => {
           const [rowLayout, columnLayout] = [byChannel(rows, 4 * t4), byTile(columns, 4 * t4)];
           const from = transformParams(s, s.c, first, images, inputRows ? rowLayout : columnLayout);
           const to = transformParams(s, s.o, first, images, inputRows ? columnLayout : rowLayout);
           const [xSpace, dySpace] = inputRows ? [left, right] : [right, left];
           if (aligned) {
-            inputTransform(device, { input4: x, out: xSpace }, from);
+            inputTransform(device, { input4: x, out: xSpace }, from, { X: "f32" });
             gradientTransform(device, { input4: dy, out: dySpace }, to);
           } else {
-            inputTransformRagged(device, { input: x, out: xSpace }, from);
+            inputTransformRagged(device, { input: x, out: xSpace }, from, { X: "f32" });
             gradientTransformRagged(device, { input: dy, out: dySpace }, to);
           }
           multiply(

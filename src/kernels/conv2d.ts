@@ -9,6 +9,7 @@ import type {
   InputGradientBuffers,
   WeightGradientBuffers,
 } from "./conv2d-shape.ts";
+import { matrixForward } from "./conv2d-matrix.ts";
 import { canUnfold, productForward, productInputGradient, productWeightGradient } from "./conv2d-unfold.ts";
 import {
   canWinograd,
@@ -19,13 +20,25 @@ import {
 import type { HasBuffer } from "./kernel.ts";
 import { declareVariants, pickVariant, type Variant } from "./variant.ts";
 
-interface ConvVariant extends Variant<ConvShape> {
+/** A convolution, and whether x and w are f16: gradients are made in f32 alone. */
+interface Problem extends ConvShape {
+  readonly half: boolean;
+}
+
+interface ConvVariant extends Variant<Problem> {
   readonly forward: (device: Device, buffers: ForwardBuffers, s: ConvShape) => void;
   readonly inputGradient: (device: Device, buffers: InputGradientBuffers, s: ConvShape) => void;
   readonly weightGradient: (device: Device, buffers: WeightGradientBuffers, s: ConvShape) => void;
 }
 
 const variants: readonly ConvVariant[] = [
+  {
+    name: "matrix",
+    when: (device, { half }) => half && device.matrix !== null,
+    forward: matrixForward,
+    inputGradient: baseInputGradient,
+    weightGradient: baseWeightGradient,
+  },
   {
     name: "winograd",
     when: canWinograd,
@@ -69,17 +82,18 @@ const biasVariants = [
 
 /** out[n,o,oh,ow] = conv(x, w) + bias. */
 export function convForward(device: Device, buffers: ForwardBuffers, s: ConvShape): void {
-  pickVariant(device, "conv2d", variants, s).forward(device, buffers, s);
+  const half = buffers.x.half ?? false;
+  pickVariant(device, "conv2d", variants, { ...s, half }).forward(device, buffers, s);
 }
 
 /** out[n,c,h,w] = the gradient of sum(conv(x, w)·dy) by x, + bias[c] for transposed convolution. */
 export function convInputGradient(device: Device, buffers: InputGradientBuffers, s: ConvShape): void {
-  pickVariant(device, "conv2d", variants, s).inputGradient(device, buffers, s);
+  pickVariant(device, "conv2d", variants, { ...s, half: false }).inputGradient(device, buffers, s);
 }
 
 /** out[o,c,kh,kw] = the gradient of sum(conv(x, w)·dy) by w. */
 export function convWeightGradient(device: Device, buffers: WeightGradientBuffers, s: ConvShape): void {
-  pickVariant(device, "conv2d", variants, s).weightGradient(device, buffers, s);
+  pickVariant(device, "conv2d", variants, { ...s, half: false }).weightGradient(device, buffers, s);
 }
 
 /** out[o] = sum of dy[n,o,plane] over images and pixels. */

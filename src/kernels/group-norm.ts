@@ -1,5 +1,5 @@
 import type { Device } from "../gpu/device.ts";
-import { defineKernel, grid1d, type HasBuffer } from "./kernel.ts";
+import { defineKernel, grid1d, storedAs, storedInFours, type HasBuffer } from "./kernel.ts";
 import { combine, each } from "./shader.ts";
 import { declareVariants, pickVariant } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
@@ -24,14 +24,20 @@ const forms = [
   { V: 4, T: "vec4f" },
   { V: 1, T: "f32" },
 ];
+const storedForms = [
+  { V: 4, T: "vec4f", X: "vec4f" },
+  { V: 1, T: "f32", X: "f32" },
+  { V: 4, T: "vec4f", X: "vec4h" },
+  { V: 1, T: "f32", X: "f16" },
+];
 const base = {
-  forward: defineKernel(wgsl.groupNorm, "forward", { grid, values: forms }),
+  forward: defineKernel(wgsl.groupNorm, "forward", { grid, values: storedForms }),
   backward: defineKernel(wgsl.groupNorm, "backward", { grid, values: forms }),
 };
-const laned = combine(each("WG", 4, 8, 16, 32, 64), forms);
+const lanes = each("WG", 4, 8, 16, 32, 64);
 const subgroup = {
-  forward: defineKernel(wgsl.groupNormSubgroup, "forward", { grid, values: laned }),
-  backward: defineKernel(wgsl.groupNormSubgroup, "backward", { grid, values: laned }),
+  forward: defineKernel(wgsl.groupNormSubgroup, "forward", { grid, values: combine(lanes, storedForms) }),
+  backward: defineKernel(wgsl.groupNormSubgroup, "backward", { grid, values: combine(lanes, forms) }),
 };
 
 declareVariants("group-norm", ["subgroup", "base"]);
@@ -88,7 +94,8 @@ export function groupNormForward(
   problem: GroupNormProblem,
 ): void {
   const { kernels, params, values } = plan(device, problem, buffers.scale_shift !== null);
-  kernels.forward(device, buffers, params, values);
+  const X = values.V === 4 ? storedInFours(buffers.x) : storedAs(buffers.x);
+  kernels.forward(device, buffers, params, { ...values, X });
 }
 
 export function groupNormBackward(

@@ -10,6 +10,8 @@ export interface HasBuffer {
   /** Byte range; the whole buffer without one. */
   readonly offset?: number;
   readonly bytes?: number;
+  /** Its numbers are f16; f32 if absent. */
+  readonly half?: boolean;
   /** Of a constant: what kernels made from it and keep while it lives, by name (transformed weights). */
   readonly derived?: Map<string, PoolBuffer> | undefined;
 }
@@ -32,6 +34,10 @@ interface Built {
 }
 
 const MAX_GROUPS = 65535;
+
+/** The WGSL type of a buffer's numbers, or of four of them. */
+export const storedAs = (b: HasBuffer): "f16" | "f32" => (b.half ? "f16" : "f32");
+export const storedInFours = (b: HasBuffer): "vec4h" | "vec4f" => (b.half ? "vec4h" : "vec4f");
 
 /** Workgroups for n invocations of `size` each, two-dimensional past 65535; kernels use id.y * wgs.x * size + id.x. */
 export function grid1d(n: number, size: number): [number, number] {

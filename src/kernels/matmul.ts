@@ -1,8 +1,9 @@
 // Matrix products: where the operands lie, which variant runs, how its tile is chosen.
 import type { Device } from "../gpu/device.ts";
-import { defineKernel, type HasBuffer } from "./kernel.ts";
+import { defineKernel, storedAs, storedInFours, type HasBuffer } from "./kernel.ts";
+import { matrixSizes, matrixValues } from "./matrix.ts";
 import { combine, each, type Values } from "./shader.ts";
-import { broadcasts, declareVariants, LANES, pickVariant } from "./variant.ts";
+import { broadcasts, declareVariants, LANES, pickVariant, type Variant } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 /**
@@ -50,18 +51,23 @@ const flags = combine(
   each("TB", 0, 1),
   each("BIAS", 0, 1),
   each("ACC", 0, 1),
-  [
-    { AV: 1, AT: "vec4f" },
-    { AV: 0, AT: "f32" },
-  ],
-  [
-    { BV: 1, BT: "vec4f" },
-    { BV: 0, BT: "f32" },
-  ],
-  [
-    { CV: 1, CT: "vec4f" },
-    { CV: 0, CT: "f32" },
-  ],
+  ["f32", "f16"].flatMap((one) => {
+    const four = one === "f32" ? "vec4f" : "vec4h";
+    return combine(
+      [
+        { AV: 1, AT: four },
+        { AV: 0, AT: one },
+      ],
+      [
+        { BV: 1, BT: four },
+        { BV: 0, BT: one },
+      ],
+      [
+        { CV: 1, CT: four },
+        { CV: 0, CT: one },
+      ],
+    );
+  }),
 );
 const base = defineKernel(wgsl.matmul, "main", {
   values: flags,
@@ -80,11 +86,48 @@ const subgroup = defineKernel(wgsl.matmulSubgroup, "main", {
   ],
 });
 
-interface ProductVariant {
-  readonly name: string;
-  readonly when?: (device: Device, problem: Product) => boolean;
+const matrix = defineKernel(wgsl.matmulMatrix, "main", {
+  values: combine(
+    matrixValues,
+    each("TA", 0, 1),
+    each("TB", 0, 1),
+    each("BIAS", 0, 1),
+    each("ACC", 0, 1),
+    [{ AV: 0, BV: 0, CV: 0, AT: "f16", BT: "f16" }],
+    each("CT", "f32", "f16"),
+  ),
+  grid: ({ m, n, count }: Sizes) => [Math.ceil(n / 64), Math.ceil(m / 64), count],
+});
+
+const small = defineKernel(wgsl.matmulSmall, "main", {
+  grid: ({ m, n, count }) => [Math.ceil(n / 128), m, count],
+});
+/** Multiplications below which a product is small. */
+const SMALL = 2 ** 20;
+
+const matrixCount = ({ outer = 1, inner = 1 }: Product): number => outer * inner;
+
+/** A product, and which of its operands are f16. */
+interface Problem extends Product {
+  readonly halves: { readonly a: boolean; readonly b: boolean; readonly c: boolean };
 }
-const variants: readonly ProductVariant[] = [{ name: "subgroup", when: broadcasts }, { name: "base" }];
+const variants: readonly Variant<Problem>[] = [
+  {
+    name: "matrix",
+    when: (device, { halves, sum }) => halves.a && halves.b && (sum ?? 1) === 1 && device.matrix !== null,
+  },
+  {
+    name: "small",
+    when: (device, p) =>
+      device.software &&
+      !p.halves.a &&
+      !p.halves.b &&
+      !p.halves.c &&
+      p.m * p.n * p.k * (p.sum ?? 1) * matrixCount(p) <= SMALL,
+  },
+  { name: "subgroup", when: broadcasts },
+  { name: "base" },
+];
 declareVariants(
   "matmul",
   variants.map((v) => v.name),
@@ -98,7 +141,7 @@ export function matmulKernel(device: Device, buffers: ProductBuffers, product: P
   const { m, n, k, a, b, c } = product;
   const [ta, tb] = [product.transposeA ?? false, product.transposeB ?? false];
   const [av, bv, cv] = [aligned(a, ta ? m : k), aligned(b, tb ? k : n), aligned(c, n)];
-  const type = (vectors: boolean): string => (vectors ? "vec4f" : "f32");
+  const type = (b: HasBuffer, vectors: boolean): string => (vectors ? storedInFours(b) : storedAs(b));
   const values: Values = {
     TA: Number(ta),
     TB: Number(tb),
@@ -107,9 +150,9 @@ export function matmulKernel(device: Device, buffers: ProductBuffers, product: P
     CV: Number(cv),
     BIAS: Number(buffers.bias !== undefined && buffers.bias !== null),
     ACC: Number(product.accumulate ?? false),
-    AT: type(av),
-    BT: type(bv),
-    CT: type(cv),
+    AT: type(buffers.a, av),
+    BT: type(buffers.b, bv),
+    CT: type(buffers.c, cv),
   };
   const params = {
     m,
@@ -117,7 +160,7 @@ export function matmulKernel(device: Device, buffers: ProductBuffers, product: P
     k,
     sum: product.sum ?? 1,
     inner: product.inner ?? 1,
-    count: (product.outer ?? 1) * (product.inner ?? 1),
+    count: matrixCount(product),
     a_start: a.start ?? 0,
     a_line: a.line,
     a_outer: a.outer ?? 0,
@@ -134,7 +177,21 @@ export function matmulKernel(device: Device, buffers: ProductBuffers, product: P
     c_inner: c.inner ?? 0,
   };
   const bound = { a: buffers.a, b: buffers.b, c: buffers.c, bias: buffers.bias ?? null };
-  if (pickVariant(device, "matmul", variants, product).name === "subgroup") {
+  const half = (b: HasBuffer): boolean => b.half ?? false;
+  const halves = { a: half(buffers.a), b: half(buffers.b), c: half(buffers.c) };
+  const { name } = pickVariant(device, "matmul", variants, { ...product, halves });
+  if (name === "matrix") {
+    const scalars = { AV: 0, BV: 0, CV: 0, AT: "f16", BT: "f16", CT: storedAs(buffers.c) };
+    matrix(device, bound, params, { ...values, ...scalars, ...matrixSizes(device) });
+  } else if (name === "small") {
+    small(device, bound, {
+      ...params,
+      ...(ta ? { a_row: 1, a_k: a.line } : { a_row: a.line, a_k: 1 }),
+      ...(tb ? { b_k: 1, b_column: b.line } : { b_k: b.line, b_column: 1 }),
+      biased: Number(values["BIAS"]),
+      accumulate: Number(values["ACC"]),
+    });
+  } else if (name === "subgroup") {
     const SG = device.subgroupSize;
     const TM = m > 8 ? 16 : Math.max(SG, m > 4 ? 8 : 4);
     subgroup(device, bound, params, { ...values, SG, TM, KF: Number(k % 4 === 0) });

@@ -1,7 +1,7 @@
 // Launches movement.wgsl: whole vec4s where the innermost axis allows.
 import type { Device } from "../gpu/device.ts";
 import { everyRun, gridOf, runs } from "./elementwise.ts";
-import { defineKernel, type HasBuffer } from "./kernel.ts";
+import { defineKernel, storedAs, storedInFours, type HasBuffer } from "./kernel.ts";
 import { combine, each, type Values } from "./shader.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
@@ -22,12 +22,16 @@ export interface PadAxis {
 }
 
 const grid = ({ n }: { n: number }, values: Values) => gridOf(n, values);
-const every = combine(everyRun, each("RANK", 1, 2, 3, 4, 5, 6), each("T", "vec4f", "f32"));
+const shapes = combine(everyRun, each("RANK", 1, 2, 3, 4, 5, 6));
+const every = combine(shapes, each("T", "vec4f", "f32", "vec4h", "f16"));
 const gatherKernel = defineKernel(wgsl.movement, "gather", { grid, values: every });
 const scatterKernel = defineKernel(wgsl.movement, "scatter", { grid, values: every });
-const padKernel = defineKernel(wgsl.movement, "pad", { grid, values: every });
+const padKernel = defineKernel(wgsl.movement, "pad", {
+  grid,
+  values: combine(shapes, each("T", "vec4f", "f32")),
+});
 
-function walk(device: Device, { sizes, strides, start }: Walk) {
+function walk(device: Device, x: HasBuffer, { sizes, strides, start }: Walk) {
   const vec =
     strides.at(-1) === 1 &&
     (sizes.at(-1) ?? 0) % 4 === 0 &&
@@ -43,19 +47,19 @@ function walk(device: Device, { sizes, strides, start }: Walk) {
     ...{ n0: n(0), n1: n(1), n2: n(2), n3: n(3), n4: n(4), n5: n(5) },
     ...{ s0: s(0), s1: s(1), s2: s(2), s3: s(3), s4: s(4), s5: s(5) },
   };
-  const values = { ...runs(device, count), RANK: Math.max(1, sizes.length), T: vec ? "vec4f" : "f32" };
-  return { params, values };
+  const T = vec ? storedInFours(x) : storedAs(x);
+  return { params, values: { ...runs(device, count), RANK: Math.max(1, sizes.length), T } };
 }
 
 /** out, in order, takes the elements of x that the walk names. */
 export function gather(device: Device, buffers: { x: HasBuffer; out: HasBuffer }, w: Walk): void {
-  const { params, values } = walk(device, w);
+  const { params, values } = walk(device, buffers.x, w);
   gatherKernel(device, buffers, params, values);
 }
 
 /** The elements of x, in order, go to the places of out that the walk names. */
 export function scatter(device: Device, buffers: { x: HasBuffer; out: HasBuffer }, w: Walk): void {
-  const { params, values } = walk(device, w);
+  const { params, values } = walk(device, buffers.x, w);
   scatterKernel(device, buffers, params, values);
 }
 

@@ -88,6 +88,9 @@ function evaluate(text: string, values: Record<string, number | string>, at: str
   return value;
 }
 
+/** Types that need WGSL's extension f16. */
+const HALF_TYPES: ReadonlySet<unknown> = new Set(["f16", "vec4h"]);
+
 interface Line {
   text: string;
   at: string;
@@ -96,7 +99,7 @@ interface Line {
 /**
  * Expands the marked lines of a shader:
  *   const TM = 16u; //!param              value replaced by the variant's
- *   alias T = f32; //!param
+ *   alias T = f32; //!param              f16 and vec4h enable the extension
  *   //!repeat i 0..TM  …  //!end          body once for each i; `_i` in a name becomes `_3`, a bare `i` becomes `3u`
  *   //!if EXPR  …  //!else  …  //!end     by the variant's constants
  *   …; //!drop                            left out (declares repeat names for editors: the file on disk is valid WGSL)
@@ -177,5 +180,7 @@ export function expand(shader: Shader<Entries>, given: Values): { code: string; 
   const unknown = Object.keys(given).filter((n) => !(n in values));
   if (unknown.length > 0)
     throw new KernelError(`${shader.name}: no line declares ${unknown.join(", ")} with //!param`);
+  if (Object.values(values).some((v) => HALF_TYPES.has(v)))
+    out.unshift({ text: "enable f16;", at: "variant" });
   return { code: out.map((l) => l.text).join("\n"), lines: out.map((l) => l.at) };
 }

@@ -3,6 +3,7 @@ import {
   add,
   attention,
   avgPool2d,
+  cast,
   concat,
   mean,
   reshape,
@@ -60,10 +61,13 @@ export function resBlock(d: Declarations, o: ResBlockOptions): Block {
       const e = embed(silu(emb));
       let h = conv1(resample(norm1(x, { silu: true })));
       if (o.useScaleShiftNorm) h = norm2(h, { silu: true, scaleShift: e });
-      else h = norm2(add(h, reshape(e, [e.dim(0), out, 1, 1])), { silu: true });
+      else h = norm2(add(h, likeTorso(reshape(e, [e.dim(0), out, 1, 1]), h)), { silu: true });
       return add(skip(resample(x)), conv2(o.dropout ? o.dropout.apply(h) : h));
     });
 }
+
+/** x stored as the features of the network's torso are. */
+const likeTorso = (x: Tensor, features: Tensor): Tensor => (features.half ? cast(x, "f16") : x);
 
 export interface AttentionOptions {
   readonly channels: number;

@@ -17,6 +17,8 @@ interface ConvOptions {
   readonly stride?: number;
   /** Weights and bias start at zero (ADM's zero_module). */
   readonly zero?: boolean;
+  /** Its weights stay float32 where the rest of a frozen network is float16. */
+  readonly full?: boolean;
 }
 
 /** Convolution with "same" padding at stride 1. weight [out, in, k, k], bias [out]. */
@@ -24,17 +26,19 @@ export function conv2dLayer(
   d: Declarations,
   inC: number,
   outC: number,
-  { kernel = 3, stride = 1, zero = false }: ConvOptions = {},
+  { kernel = 3, stride = 1, zero = false, full = false }: ConvOptions = {},
 ): Layer {
   const init = zero ? 0 : fanIn(inC * kernel * kernel);
-  const [w, b] = [d.add("weight", [outC, inC, kernel, kernel], init), d.add("bias", [outC], init)];
+  const w = d.add("weight", [outC, inC, kernel, kernel], init, { halvable: !full });
+  const b = d.add("bias", [outC], init);
   return (x) => conv2d(x, w.value, b.value, { stride, padding: kernel >> 1 });
 }
 
 /** One-by-one convolution over [N, C, L]. weight [out, in, 1], bias [out]. */
 export function conv1dLayer(d: Declarations, inC: number, outC: number, zero = false): Layer {
   const init = zero ? 0 : fanIn(inC);
-  const [w, b] = [d.add("weight", [outC, inC, 1], init), d.add("bias", [outC], init)];
+  const w = d.add("weight", [outC, inC, 1], init, { halvable: true });
+  const b = d.add("bias", [outC], init);
   return (x) => conv1d(x, w.value, b.value);
 }
 

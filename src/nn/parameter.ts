@@ -1,6 +1,7 @@
 // Named parameters. A network declares them while it is built; a ParameterSet then gives them memory: trainable ones lie in
 // a few flat tensors, so that Adam and EMA are one dispatch each; frozen ones in tensors of their own.
-import { ShapeError, sizeOf, type Engine, type Shape, type Tensor, type TypedData } from "../tensor/index.ts";
+import { ShapeError, sizeOf, type Dtype, type Engine, type Shape, type Tensor } from "../tensor/index.ts";
+import { f32ToF16 } from "./dtype-bits.ts";
 
 /** How a parameter starts: `bound` draws U(-bound, bound), `normal` N(0, std²), a number fills. */
 export type Init = { readonly bound: number } | { readonly normal: number } | number;
@@ -12,12 +13,15 @@ export class Parameter {
   readonly name: string;
   readonly shape: Shape;
   readonly init: Init;
+  /** May be stored as f16 in a frozen network: the weights of convolutions, which are nearly all of them. */
+  readonly halvable: boolean;
   #value: Tensor | undefined;
 
-  constructor(name: string, shape: Shape, init: Init) {
+  constructor(name: string, shape: Shape, init: Init, halvable: boolean) {
     this.name = name;
     this.shape = shape;
     this.init = init;
+    this.halvable = halvable;
   }
 
   /** The tensor in use now: the weights, or their average inside `ParameterSet.withAverage`. */
@@ -47,8 +51,8 @@ export class Declarations {
     return new Declarations(this.list, `${this.#prefix}${name}.`);
   }
 
-  add(name: string, shape: Shape, init: Init): Parameter {
-    const p = new Parameter(this.#prefix + name, shape, init);
+  add(name: string, shape: Shape, init: Init, { halvable = false } = {}): Parameter {
+    const p = new Parameter(this.#prefix + name, shape, init, halvable);
     this.list.push(p);
     return p;
   }
@@ -64,6 +68,12 @@ export interface Place {
   readonly start: number;
 }
 
+export interface ParameterSetOptions {
+  readonly trainable: boolean;
+  /** Stores convolutions' weights as f16; frozen networks alone. */
+  readonly half?: boolean;
+}
+
 /** Memory of a network's parameters. */
 export class ParameterSet {
   readonly engine: Engine;
@@ -76,7 +86,7 @@ export class ParameterSet {
   readonly places: readonly Place[];
   readonly #values = new Map<Parameter, Tensor>();
 
-  constructor(engine: Engine, parameters: readonly Parameter[], options: { trainable: boolean }) {
+  constructor(engine: Engine, parameters: readonly Parameter[], options: ParameterSetOptions) {
     this.engine = engine;
     this.parameters = parameters;
     this.trainable = options.trainable;
@@ -92,7 +102,10 @@ export class ParameterSet {
       sizes[chunk] = (sizes[chunk] ?? 0) + n;
     }
     this.places = places;
-    this.flat = sizes.map((n) => this.#zeros(n, "parameters"));
+    const half = (options.half ?? false) && !options.trainable;
+    this.flat = sizes.map((n, chunk) =>
+      this.#zeros(n, "parameters", half && parameters[chunk]?.halvable ? "f16" : "f32"),
+    );
     for (const [p, t] of this.views(this.flat)) {
       t.requiresGrad = options.trainable;
       if (!options.trainable && 16 * this.count <= KEPT) t.markConstant();
@@ -101,8 +114,8 @@ export class ParameterSet {
     }
   }
 
-  #zeros(n: number, label: string): Tensor {
-    const t = this.engine.empty([n], "f32", label).keep();
+  #zeros(n: number, label: string, dtype: Dtype = "f32"): Tensor {
+    const t = this.engine.empty([n], dtype, label).keep();
     this.engine.device.queue.clear(t.buffer);
     return t;
   }
@@ -147,9 +160,10 @@ export class ParameterSet {
     }
   }
 
-  /** Overwrites one parameter; the length must be the parameter's. */
-  write(parameter: Parameter, data: TypedData): void {
-    this.#values.get(parameter)?.write(data);
+  /** Overwrites one parameter, rounding to f16 where it is stored so; the length must be the parameter's. */
+  write(parameter: Parameter, data: Float32Array<ArrayBuffer>): void {
+    const value = this.#values.get(parameter);
+    value?.write(value.half ? f32ToF16(data) : data);
   }
 
   dispose(): void {

@@ -1,6 +1,7 @@
 // The ADM UNet and its encoder half (Dhariwal & Nichol 2021), with the parameter names of the public checkpoints.
 import {
   add,
+  cast,
   concat,
   embedding,
   mean,
@@ -211,7 +212,10 @@ export class UNet {
       }
     this.#decoder = decoder;
     const norm = groupNormLayer(d.in("out.0"), channels, c.normGroups);
-    const conv = conv2dLayer(d.in("out.2"), channels, c.outChannels * (c.learnSigma ? 2 : 1), { zero: true });
+    const conv = conv2dLayer(d.in("out.2"), channels, c.outChannels * (c.learnSigma ? 2 : 1), {
+      zero: true,
+      full: true,
+    });
     this.#out = (x) => conv(norm(x, { silu: true }));
   }
 
@@ -228,7 +232,9 @@ export class UNet {
     this.#check(x, t);
     return x.engine.scope(() => {
       const emb = this.#embed(x.engine, t, labels, probe);
-      const skips = encode(this.#encoder, x, emb, probe);
+      // As ADM in float16: features and convolutions' weights, between the first layer and the last.
+      const half = this.declarations.list.some((p) => p.value.half);
+      const skips = encode(this.#encoder, half ? cast(x, "f16") : x, emb, probe);
       let h = this.#middle(skips.at(-1) as Tensor, emb);
       probe?.("middle_block", h);
       for (const { name, run } of this.#decoder) {
@@ -240,7 +246,7 @@ export class UNet {
         if (skip !== before) skip.dispose("the decoder has read it");
         probe?.(name, h);
       }
-      return this.#out(h);
+      return this.#out(half ? cast(h, "f32") : h);
     });
   }
 

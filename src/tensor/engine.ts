@@ -1,10 +1,10 @@
 // Who owns what until when. Users never count references: ops run synchronously (they only record), so ownership follows
 // lexical scopes. What a scope makes dies with it, unless returned (moves to the parent) or kept.
 import type { Device } from "../gpu/device.ts";
-import { DisposedError, GradientError, ShapeError } from "./errors.ts";
+import { DisposedError, DtypeError, GradientError, ShapeError } from "./errors.ts";
 import { showShape, sizeOf, type Shape } from "./shape.ts";
 import { backward, releaseNode, type Node } from "./tape.ts";
-import { Storage, Tensor, type Dtype, type TypedData } from "./tensor.ts";
+import { bytesOf, Storage, Tensor, type Dtype, type TypedData } from "./tensor.ts";
 
 export class Engine {
   readonly device: Device;
@@ -85,19 +85,16 @@ export class Engine {
   empty(shape: Shape, dtype: Dtype = "f32", origin = "empty"): Tensor {
     if (shape.some((v) => !Number.isInteger(v) || v < 0))
       throw new ShapeError(`${origin}: shape ${showShape(shape)}; expected whole numbers`);
-    return new Tensor(
-      this,
-      [...shape],
-      dtype,
-      origin,
-      new Storage(this, Math.max(4, sizeOf(shape) * 4), origin),
-    );
+    if (dtype === "f16" && !this.device.half)
+      throw new DtypeError(`${origin}: ${this.device.adapterName} has no shader-f16; use f32`);
+    const bytes = Math.max(4, sizeOf(shape) * bytesOf(dtype));
+    return new Tensor(this, [...shape], dtype, origin, new Storage(this, bytes, origin));
   }
 
-  /** Tensor of host data; Float32Array gives f32, Uint32Array u32, Int32Array i32; a list of numbers f32. */
+  /** Tensor of host data; Float32Array gives f32, Uint32Array u32, Int32Array i32, Uint16Array the bits of f16; a list of numbers f32. */
   tensor(data: TypedData | readonly number[], shape: Shape = [data.length], origin = "tensor"): Tensor {
     const typed = ArrayBuffer.isView(data) ? data : Float32Array.from(data);
-    const dtype = typed instanceof Float32Array ? "f32" : typed instanceof Uint32Array ? "u32" : "i32";
+    const dtype = dtypeOf(typed);
     if (typed.length !== sizeOf(shape))
       throw new ShapeError(`${origin}: ${typed.length} values for shape ${showShape(shape)}`);
     const t = this.empty(shape, dtype, origin);
@@ -132,6 +129,12 @@ export class Engine {
       this.#recording = recording;
     }
   }
+}
+
+function dtypeOf(data: TypedData): Dtype {
+  if (data instanceof Float32Array) return "f32";
+  if (data instanceof Uint16Array) return "f16";
+  return data instanceof Uint32Array ? "u32" : "i32";
 }
 
 function collect(value: unknown, into: Set<Tensor>, depth = 0): void {

@@ -10,6 +10,8 @@ type Inputs = readonly (Tensor | null)[];
 export interface OpSpec<I extends Inputs, A extends readonly unknown[], R extends { out: Tensor }> {
   /** How many of the arguments are tensors; the rest are options. Below 0: all but so many at the end (a list of tensors). */
   readonly inputs: number;
+  /** Takes tensors of f16 (whose numbers it computes with in f32); their gradients are not made. */
+  readonly half?: boolean;
   /** Shapes and dtypes; throws ShapeError or DtypeError with both sides. */
   readonly check?: (...args: [...I, ...A]) => void;
   /** Records the kernels; `out` and whatever the gradient needs beside it. */
@@ -48,6 +50,10 @@ export function defineOp<
     const engine = engineOf(name, inputs);
     spec.check?.(...args);
     const needed = engine.recording && inputs.some((t) => t?.requiresGrad ?? false);
+    if (inputs.some((t) => t?.half)) {
+      if (!spec.half) throw new DtypeError(`${name}: takes no f16; cast(x, "f32") first`);
+      if (needed) throw new GradientError(`${name}: has no gradient in f16; use f32 or noGrad`);
+    }
     if (needed && !spec.backward)
       throw new GradientError(`${name}: has no gradient; detach its inputs or use noGrad`);
     if (!needed || !spec.backward) return engine.scope(() => spec.forward(...args).out);
@@ -86,6 +92,12 @@ function engineOf(name: string, inputs: readonly (Tensor | null)[]): Engine {
 /** Throws unless t has this dtype. */
 export function expectDtype(op: string, t: Tensor, dtype: Dtype, what = "x"): void {
   if (t.dtype !== dtype) throw new DtypeError(`${op}: ${what} is ${t.dtype}; expected ${dtype}`);
+}
+
+/** Throws unless t has the dtype of its partner, f32 or f16. */
+export function expectFloat(op: string, t: Tensor, partner: Tensor, what = "x"): void {
+  if (partner.dtype !== "f16") return expectDtype(op, t, "f32", what);
+  if (t.dtype !== "f16") throw new DtypeError(`${op}: ${what} is ${t.dtype} beside f16; cast one of them`);
 }
 
 /** Throws unless t has this rank. */

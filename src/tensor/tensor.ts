@@ -1,12 +1,18 @@
 // The handle: shape, dtype, storage. Who frees it: the scope it was made in (scope rules: engine.ts).
 import type { PoolBuffer } from "../gpu/pool.ts";
 import type { Engine } from "./engine.ts";
-import { DisposedError, ShapeError } from "./errors.ts";
+import { DisposedError, DtypeError, ShapeError } from "./errors.ts";
 import { sizeOf, type Shape } from "./shape.ts";
 import type { Node } from "./tape.ts";
 
-export type Dtype = "f32" | "u32" | "i32";
-export type TypedData = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
+/** f16 is for storage alone: kernels compute in f32, gradients are not made (ops/cast.ts converts). */
+export type Dtype = "f32" | "f16" | "u32" | "i32";
+/** Host data; of f16 the bits. */
+export type TypedData =
+  Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint16Array<ArrayBuffer>;
+
+/** Bytes of an element. */
+export const bytesOf = (dtype: Dtype): number => (dtype === "f16" ? 2 : 4);
 
 /** GPU memory shared by the handles that view it; only Tensor counts the references. */
 export class Storage {
@@ -60,8 +66,13 @@ export class Tensor {
     this.#storage = storage;
     this.offset = offset;
     // Kernels read whole vec4s: a range is rounded up to 16 bytes, which buffers and views leave room for.
-    this.bytes = Math.max(16, Math.ceil((this.size * 4) / 16) * 16);
+    this.bytes = Math.max(16, Math.ceil((this.size * bytesOf(dtype)) / 16) * 16);
     engine.own(this);
+  }
+
+  /** For the kernels: stored as f16. */
+  get half(): boolean {
+    return this.dtype === "f16";
   }
 
   get disposed(): boolean {
@@ -101,11 +112,12 @@ export class Tensor {
     return new Tensor(this.engine, shape, this.dtype, this.origin, this.storage.retain(), this.offset);
   }
 
-  /** A handle of part of this tensor's memory, from element `start` (a multiple of 64) on; no data moves. */
+  /** A handle of part of this tensor's memory, from element `start` (a multiple of 64, of 128 for f16) on; no data moves. */
   view(start: number, shape: Shape): Tensor {
-    if (start % 64 !== 0 || start + sizeOf(shape) > this.size)
+    const bytes = bytesOf(this.dtype);
+    if ((start * bytes) % 256 !== 0 || start + sizeOf(shape) > this.size)
       throw new ShapeError(
-        `view: elements ${start} to ${start + sizeOf(shape)} of ${this.size}; a view starts at a multiple of 64`,
+        `view: elements ${start} to ${start + sizeOf(shape)} of ${this.size}; a view starts at a multiple of ${256 / bytes}`,
       );
     return new Tensor(
       this.engine,
@@ -113,16 +125,20 @@ export class Tensor {
       this.dtype,
       this.origin,
       this.storage.retain(),
-      this.offset + 4 * start,
+      this.offset + bytes * start,
     );
   }
 
   /** Copies the values of a tensor of the same size into this one. */
   copyFrom(from: Tensor): void {
-    if (from.size !== this.size)
-      throw new ShapeError(`copyFrom: ${from.size} values into [${this.shape.join(",")}]`);
+    if (from.size !== this.size || from.dtype !== this.dtype)
+      throw new ShapeError(
+        `copyFrom: ${from.size} values of ${from.dtype} into ${this.dtype} [${this.shape.join(",")}]`,
+      );
     this.#dropDerived();
-    this.device.queue.copy(from.buffer, from.offset, this.buffer, this.offset, this.size * 4);
+    // Whole words: both have room for one.
+    const bytes = Math.ceil((this.size * bytesOf(this.dtype)) / 4) * 4;
+    this.device.queue.copy(from.buffer, from.offset, this.buffer, this.offset, bytes);
   }
 
   /** Takes the tensor out of every scope: it lives until dispose(). For parameters, optimiser state, constants. */
@@ -163,12 +179,17 @@ export class Tensor {
   }
 
   #bytes(dtype: Dtype): Promise<ArrayBuffer> {
-    if (dtype !== this.dtype) throw new ShapeError(`read: ${this.origin} is ${this.dtype}, not ${dtype}`);
+    if (dtype !== this.dtype)
+      throw new DtypeError(
+        `read: ${this.origin} is ${this.dtype}, not ${dtype}${this.half ? '; cast(x, "f32") first' : ""}`,
+      );
     return this.device.queue.read(this.buffer, this.offset, this.size * 4);
   }
 
-  /** Overwrites the values in place; sizes must agree. */
+  /** Overwrites the values in place; sizes must agree, and f16 takes bits (Uint16Array). */
   write(data: TypedData): void {
+    if (this.half !== data instanceof Uint16Array)
+      throw new DtypeError(`write: ${data.constructor.name} into ${this.dtype} [${this.shape.join(",")}]`);
     if (data.length !== this.size)
       throw new ShapeError(`write: ${data.length} values into [${this.shape.join(",")}]`);
     this.#dropDerived();

@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { testEngine } from "../helpers/engine.ts";
 import { difference } from "./runner/compare.ts";
+import { halfErrors } from "./runner/half.ts";
 import { openFolder } from "./runner/manifest.ts";
 import { runFolder } from "./runner/run.ts";
 
@@ -26,6 +27,15 @@ describe("recorded numbers", () => {
     expect(report.within).toBeGreaterThan(100);
     await engine.device.queue.idle();
     expect(engine.device.pool.stats.live - before, "live bytes afterwards").toBe(0);
+  });
+});
+
+describe.skipIf(!(await testEngine()).device.half)("priors in float16", () => {
+  it("differ from the recorded ε by what eleven bits allow", async () => {
+    const errors = await halfErrors(await testEngine(), await openFolder(import.meta.dirname));
+    expect(errors.length).toBeGreaterThan(1);
+    // A torso of some ten blocks rounds each value some forty times by 2^-12.
+    for (const { id, error } of errors) expect(error, id).toBeLessThan(2e-3);
   });
 });
 

@@ -24,6 +24,8 @@ export interface CheckCase {
   readonly out: readonly number[];
   /** Which inputs are differentiated (default: every f32 one); [] for ops without gradient. */
   readonly wrt?: readonly number[];
+  /** Forces kernel variants; by default as the other tests. */
+  readonly kernels?: string;
   /** ||a-b|| / ||b|| at most, for values (default 2e-6) and gradients (default 1e-5; central differences in float64 are good to 1e-8). */
   readonly tolerance?: number;
   readonly gradTolerance?: number;
@@ -60,7 +62,7 @@ export function poison(engine: Engine, sizes: readonly number[]): void {
 }
 
 export async function checkOp(c: CheckCase): Promise<void> {
-  const engine = await testEngine();
+  const engine = await testEngine(c.kernels);
   const label = c.name ?? JSON.stringify(c.shapes);
   const range = (i: number): readonly [number, number] => {
     if (!c.range) return [-1, 1];

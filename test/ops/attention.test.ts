@@ -1,10 +1,6 @@
 import { describe, expect, test } from "vitest";
-import {
-  attentionBackward,
-  attentionBlocks,
-  attentionDelta,
-  attentionForward,
-} from "../../src/kernels/attention.ts";
+import { attentionBlocks } from "../../src/kernels/attention-shape.ts";
+import { attentionBackward, attentionDelta, attentionForward } from "../../src/kernels/attention.ts";
 import { attention, ShapeError, type AttentionOptions } from "../../src/tensor/index.ts";
 import { checkOp, randomArray, relativeError, type F64 } from "../helpers/check-op.ts";
 import { testEngine } from "../helpers/engine.ts";

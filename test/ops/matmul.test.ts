@@ -67,11 +67,13 @@ const cases: Case[] = [
   { a: [2, 7, 5], b: [2, 6, 7], ta: true, tb: true },
 ];
 
-describe("matmul", () => {
+// Small products have a kernel of their own; the others are asked for by name.
+describe.each([undefined, "matmul:subgroup", "matmul:base"])("matmul with kernels %s", (kernels) => {
   for (const c of cases)
     test(name(c), () => {
       const { shape, run } = reference(c);
       return checkOp({
+        ...(kernels !== undefined && { kernels }),
         shapes: [c.a, c.b],
         out: shape,
         run: (x, y) => matmul(x, y, { transposeA: c.ta ?? false, transposeB: c.tb ?? false }),

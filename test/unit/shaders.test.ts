@@ -14,8 +14,9 @@ beforeAll(async () => {
     if (!(name in globalThis)) Object.assign(globalThis, { [name]: value });
   const adapter = await gpu.requestAdapter();
   expect(adapter, "Dawn's null adapter").not.toBeNull();
-  device = await openDevice(adapter as GPUAdapter);
-  for (const feature of ["subgroups", "shader-f16"]) expect(device.gpu.features.has(feature)).toBe(true);
+  device = await openDevice(adapter as GPUAdapter, { matrices: true });
+  for (const feature of ["subgroups", "shader-f16", "chromium-experimental-subgroup-matrix"])
+    expect(device.gpu.features.has(feature)).toBe(true);
 });
 
 /** What Dawn says of one variant; null where it compiles. */

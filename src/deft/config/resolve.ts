@@ -311,10 +311,10 @@ function notice(values: ReadonlyMap<string, Value>, warnings: string[]): void {
     warnings.push("wandb_config.log: nothing is sent; the run folder holds the log");
   const processes =
     Number(values.get("dist.num_processes_per_node")) * Number(values.get("dist.num_proc_node"));
-  for (const group of ["model", "htransform_model"]) {
-    if (values.get(`${group}.use_fp16`) === true)
-      warnings.push(`${group}.use_fp16: not applied; the network runs in float32`);
-  }
+  if (values.get("htransform_model.use_fp16") === true)
+    warnings.push(
+      "htransform_model.use_fp16: not applied; what trains is float32 (model.use_fp16 is for the prior)",
+    );
   if (processes > 1) warnings.push(`dist: one process runs on one adapter, not ${processes}`);
 }
 

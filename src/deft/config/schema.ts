@@ -329,6 +329,10 @@ export const schema = {
       "GPU adapter (--adapter); null: DEFT_ADAPTER, else auto",
     ),
   ),
+  tensor_cores: bool(
+    false,
+    "subgroup matrices for a prior in float16 (model.use_fp16) where the adapter has them; an experiment of Dawn's",
+  ),
 } satisfies Tree;
 
 /** The resolved configuration. Keys are those of the command line. */

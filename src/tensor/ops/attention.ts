@@ -1,12 +1,7 @@
-import {
-  attentionBackward,
-  attentionBlocks,
-  attentionDelta,
-  attentionForward,
-  type AttentionShape,
-} from "../../kernels/attention.ts";
+import { attentionBlocks, type AttentionShape } from "../../kernels/attention-shape.ts";
+import { attentionBackward, attentionDelta, attentionForward } from "../../kernels/attention.ts";
 import { ShapeError } from "../errors.ts";
-import { defineOp, expectDtype, expectRank } from "../op.ts";
+import { defineOp, expectFloat, expectRank } from "../op.ts";
 import { showShape, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -24,14 +19,15 @@ function shapeOf(qkv: Shape, { heads, order }: AttentionOptions): AttentionShape
 }
 
 /**
- * Self-attention, y = v·softmax(qᵀk/√d)ᵀ of each head (the scale is d^-¼ on q and on k). qkv: f32[n, 3·c, t] in the given
+ * Self-attention, y = v·softmax(qᵀk/√d)ᵀ of each head (the scale is d^-¼ on q and on k). qkv: f32 or f16[n, 3·c, t] in the given
  * channel order, y: f32[n, c, t], heads divide c. No t×t matrix is kept: saves qkv, y and the log-sum-exp of each query; the
  * gradient recomputes the scores in blocks of at most 2·16 MiB. Vaswani et al. 2017; Rabe & Staats 2021 for the memory.
  */
 export const attention = defineOp<[Tensor], [AttentionOptions], { out: Tensor; lse: Tensor }>("attention", {
   inputs: 1,
+  half: true,
   check(qkv, { heads }) {
-    expectDtype("attention", qkv, "f32", "qkv");
+    expectFloat("attention", qkv, qkv, "qkv");
     expectRank("attention", qkv, 3, "qkv");
     if (!(Number.isInteger(heads) && heads > 0) || qkv.dim(1) % (3 * heads) !== 0 || qkv.size === 0)
       throw new ShapeError(
@@ -41,7 +37,7 @@ export const attention = defineOp<[Tensor], [AttentionOptions], { out: Tensor; l
   forward(qkv, options) {
     const shape = shapeOf(qkv.shape, options);
     const { images, heads, d, t } = shape;
-    const out = qkv.engine.empty([images, heads * d, t], "f32", "attention");
+    const out = qkv.engine.empty([images, heads * d, t], qkv.dtype, "attention");
     const lse = qkv.engine.empty([images, heads, t], "f32", "attention log-sum-exp");
     attentionForward(qkv.device, { qkv, out, lse_out: lse }, shape);
     return { out, lse };

@@ -1,6 +1,6 @@
 // The operations on two tensors with NumPy's broadcasting; forward and derivatives stand side by side in binary.wgsl.
 import { binaryBackward, binaryForward, type BinaryOp } from "../../kernels/binary.ts";
-import { defineOp, expectDtype, type Op } from "../op.ts";
+import { defineOp, expectFloat, type Op } from "../op.ts";
 import { broadcastShape, type Shape } from "../shape.ts";
 import { broadcastStrides, collapse, type Pattern } from "../strides.ts";
 import type { Tensor } from "../tensor.ts";
@@ -16,13 +16,14 @@ function binary(op: BinaryOp): Op<[Tensor, Tensor], []> {
   const linear = op === "add" || op === "sub";
   return defineOp<[Tensor, Tensor]>(op, {
     inputs: 2,
+    half: true,
     check(a, b) {
-      expectDtype(op, a, "f32", "a");
-      expectDtype(op, b, "f32", "b");
+      expectFloat(op, a, b, "a");
+      expectFloat(op, b, a, "b");
     },
     forward(a, b) {
       const pattern = patternOf(op, a.shape, b.shape);
-      const out = a.engine.empty(pattern.shape, "f32", op);
+      const out = a.engine.empty(pattern.shape, a.dtype, op);
       binaryForward(a.device, op, pattern, { a, b, out });
       return { out };
     },
@@ -49,7 +50,7 @@ function binary(op: BinaryOp): Op<[Tensor, Tensor], []> {
   });
 }
 
-/** a + b with NumPy's broadcasting. a, b: f32[...]; the gradient of a repeated operand is summed over the repeats. */
+/** a + b with NumPy's broadcasting. a, b: f32[...], or both f16; the gradient of a repeated operand is summed over the repeats. */
 export const add = binary("add");
 /** a - b, as add. */
 export const sub = binary("sub");

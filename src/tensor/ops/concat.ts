@@ -2,11 +2,12 @@ import { scatter } from "../../kernels/movement.ts";
 import { DtypeError, ShapeError } from "../errors.ts";
 import { defineOp } from "../op.ts";
 import { normalAxes, showShape, sizeOf } from "../shape.ts";
-import type { Tensor } from "../tensor.ts";
+import { bytesOf, type Tensor } from "../tensor.ts";
 import { MAX_COPIES, slice } from "./slice.ts";
 
 const op = defineOp<Tensor[], [number]>("concat", {
   inputs: -1,
+  half: true,
   check(...args) {
     const [tensors, axis] = [args.slice(0, -1) as Tensor[], args.at(-1) as number];
     const first = tensors[0] as Tensor;
@@ -30,11 +31,12 @@ const op = defineOp<Tensor[], [number]>("concat", {
     let start = 0;
     for (const x of tensors) {
       const piece = x.size / outer;
-      if (outer <= MAX_COPIES)
+      const bytes = bytesOf(x.dtype);
+      if (outer <= MAX_COPIES && [piece, row, start].every((v) => (v * bytes) % 4 === 0))
         for (let k = 0; k < outer; k++)
           x.device.queue.copy(
-            ...([x.buffer, x.offset + 4 * k * piece] as const),
-            ...([out.buffer, out.offset + 4 * (k * row + start), 4 * piece] as const),
+            ...([x.buffer, x.offset + bytes * k * piece] as const),
+            ...([out.buffer, out.offset + bytes * (k * row + start), bytes * piece] as const),
           );
       else scatter(x.device, { x, out }, { sizes: [outer, piece], strides: [row, 1], start });
       start += piece;

@@ -6,7 +6,7 @@ import {
 } from "../../kernels/conv2d.ts";
 import type { ConvShape } from "../../kernels/conv2d-shape.ts";
 import { ShapeError } from "../errors.ts";
-import { defineOp, expectDtype, expectRank, expectShape } from "../op.ts";
+import { defineOp, expectDtype, expectFloat, expectRank, expectShape } from "../op.ts";
 import { showShape, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -60,12 +60,9 @@ function checkOptions(op: string, { stride = 1, padding = 0 }: ConvOptions): voi
 
 function check(op: string, rank: number, channelAxis: number) {
   return (x: Tensor, w: Tensor, b: Tensor | null, options: ConvOptions = {}): void => {
-    for (const [t, what] of [
-      [x, "x"],
-      [w, "w"],
-      [b, "b"],
-    ] as const)
-      if (t) expectDtype(op, t, "f32", what);
+    expectFloat(op, x, w);
+    expectFloat(op, w, x, "w");
+    if (b) expectDtype(op, b, "f32", "b");
     expectRank(op, x, rank, "x");
     expectRank(op, w, rank, "w");
     checkOptions(op, options);
@@ -86,10 +83,11 @@ function check(op: string, rank: number, channelAxis: number) {
 function convolution(name: string, rank: number) {
   return defineOp<[Tensor, Tensor, Tensor | null], [options?: ConvOptions]>(name, {
     inputs: 3,
+    half: true,
     check: check(name, rank, 1),
     forward(x, w, bias, options = {}) {
       const s = sizes(x.shape, w.shape, options);
-      const out = x.engine.empty(rank === 3 ? [s.n, s.o, s.ow] : [s.n, s.o, s.oh, s.ow], "f32", name);
+      const out = x.engine.empty(rank === 3 ? [s.n, s.o, s.ow] : [s.n, s.o, s.oh, s.ow], x.dtype, name);
       convForward(x.device, { x, w, bias, out }, s);
       return { out };
     },

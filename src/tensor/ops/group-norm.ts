@@ -6,7 +6,7 @@ import {
   type GroupNormProblem,
 } from "../../kernels/group-norm.ts";
 import { ShapeError } from "../errors.ts";
-import { defineOp, expectDtype, expectShape } from "../op.ts";
+import { defineOp, expectFloat, expectShape } from "../op.ts";
 import { showShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -29,8 +29,8 @@ const problemOf = (shape: readonly number[], options: GroupNormOptions): GroupNo
 
 /**
  * Group norm, y = (x - mean)/sqrt(variance + eps)·gamma + beta over each group of channels of an image (biased variance);
- * with scaleShift [n, 2c] then y·(1 + scale) + shift (ADM: scale first); with `silu` then SiLU. x: f32[n, c, ...spatial],
- * gamma, beta: f32[c]. Saves x, mean and 1/sqrt(variance + eps). Wu & He 2018; Dhariwal & Nichol 2021.
+ * with scaleShift [n, 2c] then y·(1 + scale) + shift (ADM: scale first); with `silu` then SiLU. x: f32 or
+ * f16[n, c, ...spatial], gamma, beta: f32[c]. Saves x, mean and 1/sqrt(variance + eps). Wu & He 2018; Dhariwal & Nichol 2021.
  */
 export const groupNorm = defineOp<
   [Tensor, Tensor, Tensor, Tensor | null],
@@ -38,9 +38,10 @@ export const groupNorm = defineOp<
   { out: Tensor; stats: Tensor }
 >("groupNorm", {
   inputs: 4,
+  half: true,
   check(x, gamma, beta, scaleShift, { groups }) {
     const [n, c] = [x.shape[0] ?? 0, x.shape[1] ?? 0];
-    expectDtype("groupNorm", x, "f32");
+    expectFloat("groupNorm", x, x);
     if (x.shape.length < 2 || x.size === 0 || !Number.isInteger(groups) || groups < 1 || c % groups !== 0)
       throw new ShapeError(
         `groupNorm: x has shape ${showShape(x.shape)}; expected [n, c, ...] with values and c divisible by ${groups} groups`,
@@ -51,7 +52,7 @@ export const groupNorm = defineOp<
   },
   forward(x, gamma, beta, scaleShift, options) {
     const problem = problemOf(x.shape, options);
-    const out = x.engine.empty(x.shape, "f32", "groupNorm");
+    const out = x.engine.empty(x.shape, x.dtype, "groupNorm");
     const stats = x.engine.empty([problem.batch, problem.groups, 2], "f32", "groupNorm moments");
     groupNormForward(x.device, { x, gamma, beta, scale_shift: scaleShift, out, moments: stats }, problem);
     return { out, stats };

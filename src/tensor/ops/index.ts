@@ -4,6 +4,7 @@ export { groupNorm, type GroupNormOptions } from "./group-norm.ts";
 export { matmul, type MatmulOptions } from "./matmul.ts";
 export { linear } from "./linear.ts";
 export { add, div, maximum, mul, sub } from "./binary.ts";
+export { cast } from "./cast.ts";
 export { concat } from "./concat.ts";
 export { reshape } from "./reshape.ts";
 export { avgPool2d, upsampleNearest } from "./resample.ts";

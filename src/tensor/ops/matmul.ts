@@ -1,6 +1,6 @@
 import { matmulKernel, type Place } from "../../kernels/matmul.ts";
 import { ShapeError } from "../errors.ts";
-import { defineOp, expectDtype } from "../op.ts";
+import { defineOp, expectFloat } from "../op.ts";
 import { sameShape, showShape, sizeOf, type Shape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -27,8 +27,8 @@ function stackOf(shape: Shape): Stack {
 }
 
 function check(a: Tensor, b: Tensor, { transposeA = false, transposeB = false }: MatmulOptions = {}): void {
-  expectDtype("matmul", a, "f32", "a");
-  expectDtype("matmul", b, "f32", "b");
+  expectFloat("matmul", a, b, "a");
+  expectFloat("matmul", b, a, "b");
   const both = `a ${showShape(a.shape)}${transposeA ? " transposed" : ""}, b ${showShape(b.shape)}${transposeB ? " transposed" : ""}`;
   if (a.shape.length < 2 || b.shape.length < 2)
     throw new ShapeError(`matmul: rank too low; got ${both}; expected rank 2 or more`);
@@ -54,7 +54,7 @@ function product(
   shape: Shape,
   origin: string,
 ): Tensor {
-  const out = a.engine.empty(shape, "f32", origin);
+  const out = a.engine.empty(shape, a.dtype, origin);
   const [x, y, z] = [stackOf(a.shape), stackOf(b.shape), stackOf(shape)];
   const count = sizeOf(z.batch);
   const summed = z.batch.length === 0 ? Math.max(sizeOf(x.batch), sizeOf(y.batch)) : 1;
@@ -92,6 +92,7 @@ function product(
  */
 export const matmul = defineOp<[Tensor, Tensor], [MatmulOptions?]>("matmul", {
   inputs: 2,
+  half: true,
   check,
   forward(a, b, { transposeA = false, transposeB = false } = {}) {
     const [x, y] = [stackOf(a.shape), stackOf(b.shape)];

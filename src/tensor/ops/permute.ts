@@ -9,6 +9,7 @@ import { reshape } from "./reshape.ts";
 /** The axes of x in another order: axis d of the result is axis order[d] of x. Any dtype; gradients for f32. */
 export const permute: Op<[Tensor], [order: readonly number[]]> = defineOp("permute", {
   inputs: 1,
+  half: true,
   check(x, order) {
     if (order.length !== x.shape.length || normalAxes("permute", order.length, order).some((a, d) => a !== d))
       throw new ShapeError(`permute: order ${showShape(order)} for ${showShape(x.shape)}`);

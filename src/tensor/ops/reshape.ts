@@ -5,6 +5,7 @@ import type { Tensor } from "../tensor.ts";
 
 const op = defineOp<[Tensor], [Shape]>("reshape", {
   inputs: 1,
+  half: true,
   forward: (x, shape) => ({ out: x.alias(shape) }),
   backward: (dy, _saved, _needs, from) => [dy.alias(from)],
 });

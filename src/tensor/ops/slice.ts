@@ -3,7 +3,7 @@ import { ShapeError } from "../errors.ts";
 import { defineOp } from "../op.ts";
 import { showShape, stridesOf } from "../shape.ts";
 import { collapse } from "../strides.ts";
-import type { Tensor } from "../tensor.ts";
+import { bytesOf, type Tensor } from "../tensor.ts";
 
 /** Most pieces that are copied buffer to buffer; more go through one kernel. */
 export const MAX_COPIES = 64;
@@ -16,6 +16,7 @@ interface Range {
 
 const op = defineOp<[Tensor], [Range]>("slice", {
   inputs: 1,
+  half: true,
   forward(x, { starts, steps, counts }) {
     const own = stridesOf(x.shape);
     const out = x.engine.empty(counts, x.dtype, "slice");
@@ -25,10 +26,13 @@ const op = defineOp<[Tensor], [Range]>("slice", {
     const [sizes, jumps] = [walk.sizes, walk.strides[0] ?? []];
     const isRun = jumps.at(-1) === 1 || sizes.length === 0;
     const pieces = out.size / (sizes.at(-1) ?? 1);
-    if (isRun && sizes.length <= 2 && pieces <= MAX_COPIES) {
-      const bytes = 4 * (sizes.at(-1) ?? 1);
+    const unit = bytesOf(x.dtype);
+    const bytes = unit * (sizes.at(-1) ?? 1);
+    const jump = unit * (jumps.at(-2) ?? 0);
+    const whole = [bytes, jump, unit * start].every((v) => v % 4 === 0);
+    if (isRun && whole && sizes.length <= 2 && pieces <= MAX_COPIES) {
       for (let k = 0; k < pieces; k++) {
-        const at = x.offset + 4 * (start + k * (jumps.at(-2) ?? 0));
+        const at = x.offset + unit * start + k * jump;
         x.device.queue.copy(x.buffer, at, out.buffer, out.offset + k * bytes, bytes);
       }
     } else gather(x.device, { x, out }, { sizes, strides: jumps, start });

@@ -44,7 +44,7 @@ class Networks {
       role === undefined ? kind !== "encoder_unet" : role === "prior";
     const { state, config } = await this.#state(isPrior, false);
     const net = unetOf(config, state);
-    this.#sets.push((await load(this.#entry.engine, net.declarations, state, false)).set);
+    this.#sets.push((await load(this.#entry.engine, net.declarations, state, { trainable: false })).set);
     const labels = net.config.numClasses === null ? null : this.#entry.numbers("label");
     return (xt, t) => net.forward(xt, t, labels);
   }
@@ -52,7 +52,7 @@ class Networks {
   async classifier(): Promise<EncoderUNet> {
     const { state, config } = await this.#state(({ kind }) => kind === "encoder_unet", false);
     const net = encoderOf(config, state);
-    this.#sets.push((await load(this.#entry.engine, net.declarations, state, false)).set);
+    this.#sets.push((await load(this.#entry.engine, net.declarations, state, { trainable: false })).set);
     return net;
   }
 
@@ -60,7 +60,7 @@ class Networks {
     const { state, config } = await this.#state((_, role) => role === "htransform", true);
     const own = this.#entry.config;
     const net = hTransformOf("htransform_model" in own ? group(own, "htransform_model") : config, state);
-    const { set } = await load(this.#entry.engine, net.declarations, state, trainable);
+    const { set } = await load(this.#entry.engine, net.declarations, state, { trainable });
     this.#sets.push(set);
     return { net, set };
   }

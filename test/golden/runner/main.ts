@@ -1,9 +1,10 @@
 // npm run golden -- [FOLDER]: compares the library with recorded numbers (default: test/golden). GOLDEN_ONLY=REGEXP takes only
-// entries with such an id; GOLDEN_TIMES=1 prints the time of each.
+// entries with such an id; GOLDEN_TIMES=1 prints the time of each; GOLDEN_HALF=1 adds the error of each prior in float16.
 import path from "node:path";
 import { adapterChoice, closeGpu, openGpu } from "../../../src/cli/dawn.ts";
 import { Engine, openDevice } from "../../../src/tensor/index.ts";
-import { openFolder } from "./manifest.ts";
+import { halfErrors } from "./half.ts";
+import { openFolder, type Folder } from "./manifest.ts";
 import { runFolder } from "./run.ts";
 
 /** Prints what is outside and the closing line; the exit status to set. */
@@ -14,12 +15,14 @@ async function main(path: string): Promise<number> {
   const device = await openDevice(gpu.adapter, { kernels: process.env["DEFT_KERNEL"] ?? "" });
   const times = process.env["GOLDEN_TIMES"] === "1";
   const only = process.env["GOLDEN_ONLY"];
-  const report = await runFolder(new Engine(device), folder, {
+  const engine = new Engine(device);
+  const report = await runFolder(engine, folder, {
     ...(only ? { only: new RegExp(only) } : {}),
     onOutside: ({ id, output, problem }) =>
       console.log(`outside: ${id} ${output ?? "(whole entry)"}: ${problem}`),
     onEntry: ({ id }, ms) => times && console.log(`${id}: ${ms.toFixed(0)} ms`),
   });
+  if (process.env["GOLDEN_HALF"] === "1") await reportHalf(engine, folder);
   device.destroy();
   const { within, entriesOutside, unsupported, unsupportedKinds } = report;
   if (unsupportedKinds.size > 0) {
@@ -30,6 +33,15 @@ async function main(path: string): Promise<number> {
     `golden: ${within} within, ${entriesOutside} outside, ${unsupported} unsupported in ${unsupportedKinds.size} kinds`,
   );
   return entriesOutside > 0 ? 1 : 0;
+}
+
+async function reportHalf(engine: Engine, folder: Folder): Promise<void> {
+  if (!engine.device.half) {
+    console.log("float16: this adapter has no shader-f16");
+    return;
+  }
+  for (const { id, error } of await halfErrors(engine, folder))
+    console.log(`float16: ${id}: relative l2 error ${error.toExponential(1)}`);
 }
 
 try {

@@ -1,6 +1,6 @@
 // Networks from an entry's config, with its weights loaded, and the gradients of their parameters.
 import { HTransform, type HTransformConfig } from "../../../src/deft/htransform.ts";
-import { ParameterSet, type Declarations } from "../../../src/nn/parameter.ts";
+import { ParameterSet, type Declarations, type ParameterSetOptions } from "../../../src/nn/parameter.ts";
 import { loadWeights } from "../../../src/nn/state.ts";
 import { defaultChannelMult } from "../../../src/deft/config/presets.ts";
 import { EncoderUNet, UNet, type UNetConfig } from "../../../src/nn/unet.ts";
@@ -73,9 +73,9 @@ export async function load(
   engine: Engine,
   declarations: Declarations,
   state: StateDict,
-  trainable: boolean,
+  options: ParameterSetOptions,
 ): Promise<Loaded> {
-  const set = new ParameterSet(engine, declarations.list, { trainable });
+  const set = new ParameterSet(engine, declarations.list, options);
   try {
     await loadWeights(set, {
       names: [...state.keys()],

@@ -23,7 +23,9 @@ export async function trained(
 ): Promise<Map<string, ArrayLike<number>>> {
   const { engine } = entry;
   const wantsParameters = entry.fixture.outputs.some((o) => o.name.startsWith("gw."));
-  const { set, values } = await load(engine, declarations, state, wantsParameters);
+  const { set, values } = await load(engine, declarations, state, {
+    trainable: wantsParameters,
+  });
   try {
     const { outputs, gradients, leaves } = engine.scope(() => {
       const { leaves, y, seed, outputs } = forward();
