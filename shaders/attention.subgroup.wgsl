@@ -11,17 +11,11 @@ alias Out = T;
 // Four tokens from `token` on of the line that starts at `line`; past the end the last ones.
 //!if V == 1
 fn tokens_qkv(line: u32, token: u32) -> vec4f { return vec4f(qkv[(line + min(token, p.t - 4u)) >> 2u]); }
-fn tokens_dy(line: u32, token: u32) -> vec4f { return dy[(line + min(token, p.t - 4u)) >> 2u]; }
 fn tokens_out(line: u32, token: u32) -> vec4f { return out[(line + min(token, p.t - 4u)) >> 2u]; }
-fn tokens_lse(line: u32, token: u32) -> vec4f { return lse[(line + min(token, p.t - 4u)) >> 2u]; }
-fn tokens_delta(line: u32, token: u32) -> vec4f { return delta[(line + min(token, p.t - 4u)) >> 2u]; }
 //!else
 fn spots(line: u32, token: u32) -> vec4u { return line + min(vec4u(token) + vec4u(0u, 1u, 2u, 3u), vec4u(p.t - 1u)); }
 fn tokens_qkv(line: u32, token: u32) -> vec4f { let i = spots(line, token); return vec4f(f32(qkv[i.x]), f32(qkv[i.y]), f32(qkv[i.z]), f32(qkv[i.w])); }
-fn tokens_dy(line: u32, token: u32) -> vec4f { let i = spots(line, token); return vec4f(dy[i.x], dy[i.y], dy[i.z], dy[i.w]); }
 fn tokens_out(line: u32, token: u32) -> vec4f { let i = spots(line, token); return vec4f(out[i.x], out[i.y], out[i.z], out[i.w]); }
-fn tokens_lse(line: u32, token: u32) -> vec4f { let i = spots(line, token); return vec4f(lse[i.x], lse[i.y], lse[i.z], lse[i.w]); }
-fn tokens_delta(line: u32, token: u32) -> vec4f { let i = spots(line, token); return vec4f(delta[i.x], delta[i.y], delta[i.z], delta[i.w]); }
 //!end
 
 fn put_out(line: u32, token: u32, value: vec4f) {
@@ -109,53 +103,4 @@ fn forward(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lan
     }
   }
   put_lse(at.queries, mine, top + log(total));
-}
-
-@compute @workgroup_size(SG)
-fn scores(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let at = scored_head(w.z);
-  let mine = (w.x * SG + lane) * 4u;
-  let c = p.first + w.y * KT;
-  //!repeat u 0..KT/(4*SG)
-  //!repeat g 0..SG
-  //!repeat e 0..4
-  var s_u_g_e = vec4f();
-  var d_u_g_e = vec4f();
-  //!end
-  //!end
-  //!end
-  for (var i = 0u; i < p.d; i++) {
-    let k = tokens_qkv(at.k + i * p.t, mine) * p.scale;
-    //!repeat u 0..KT/(4*SG)
-    let q_u = tokens_qkv(at.q + i * p.t, c + (u * SG + lane) * 4u);
-    //!repeat g 0..SG
-    //!repeat e 0..4
-    s_u_g_e = fma(vec4f(subgroupBroadcast(q_u[e], g)), k, s_u_g_e);
-    //!end
-    //!end
-    //!end
-  }
-  for (var i = 0u; i < p.d; i++) {
-    let v = tokens_qkv(at.v + i * p.t, mine);
-    //!repeat u 0..KT/(4*SG)
-    let dy_u = tokens_dy(at.y + i * p.t, c + (u * SG + lane) * 4u);
-    //!repeat g 0..SG
-    //!repeat e 0..4
-    d_u_g_e = fma(vec4f(subgroupBroadcast(dy_u[e], g)), v, d_u_g_e);
-    //!end
-    //!end
-    //!end
-  }
-  //!repeat u 0..KT/(4*SG)
-  let l_u = tokens_lse(at.queries, c + (u * SG + lane) * 4u);
-  let m_u = tokens_delta(at.queries, c + (u * SG + lane) * 4u);
-  //!repeat g 0..SG
-  //!repeat e 0..4
-  let row_u_g_e = w.y * KT + (u * SG + g) * 4u + e;
-  let p_u_g_e = exp(s_u_g_e - subgroupBroadcast(l_u[e], g));
-  let f_u_g_e = p_u_g_e * (d_u_g_e - subgroupBroadcast(m_u[e], g)) * p.scale;
-  if (row_u_g_e < p.rows) { put_scores((w.z * p.rows + row_u_g_e) * p.t, mine, p_u_g_e, f_u_g_e); }
-  //!end
-  //!end
-  //!end
 }

@@ -1,21 +1,13 @@
 // Attention in plain WGSL, for any d and t.
 // forward: 64 queries a workgroup, one an invocation, which keeps O sums of out in registers (past d: of zeros); more channels
 //   take more workgroups along x. Tiles of 32 keys and values in workgroup memory (≤ 10 KiB).
-// scores: tiles of 64 by 64, 16 channels at a time in workgroup memory.
-// row_dots: delta = Σ_channels y·dy.
 const O = 32u; //!param
-const PITCH = 17u; // vec4s of a staged line of 64 tokens: one more, against bank conflicts
 alias Row = f32;
 alias Out = f32; //!param
 //!include lib/attention.wgsl
 //!include lib/edge.wgsl
-@group(0) @binding(9) var<storage, read> y_in: array<f32>;
-@group(0) @binding(10) var<storage, read> dy_in: array<f32>;
-@group(0) @binding(11) var<storage, read_write> delta_out: array<f32>;
 var<workgroup> keys: array<vec4f, 128>;
 var<workgroup> values: array<vec4f, O * 8u>;
-var<workgroup> tile_a: array<vec4f, 272>;
-var<workgroup> tile_b: array<vec4f, 272>;
 
 // Four tokens from `token` on of channel `i` of the part that starts at `start`; zero past the ends.
 fn tokens_qkv(start: u32, i: u32, token: u32) -> vec4f {
@@ -26,17 +18,6 @@ fn tokens_qkv(start: u32, i: u32, token: u32) -> vec4f {
   //!else
   let s = spots(at, p.t - token);
   return inside(vec4f(f32(qkv[s.x]), f32(qkv[s.y]), f32(qkv[s.z]), f32(qkv[s.w])), p.t - token);
-  //!end
-}
-
-fn tokens_dy(start: u32, i: u32, token: u32) -> vec4f {
-  if (i >= p.d || token >= p.t) { return vec4f(); }
-  let at = start + i * p.t + token;
-  //!if V == 1
-  return dy[at >> 2u];
-  //!else
-  let s = spots(at, p.t - token);
-  return inside(vec4f(dy[s.x], dy[s.y], dy[s.z], dy[s.w]), p.t - token);
   //!end
 }
 
@@ -106,57 +87,4 @@ fn forward(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) id:
   //!repeat i 0..O
   if (channel + i < p.d) { out[at.y + (channel + i) * p.t + mine] = Out(o_i / total); }
   //!end
-}
-
-@compute @workgroup_size(256)
-fn scores(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) id: u32) {
-  let at = scored_head(w.z);
-  let ty = id / 16u;
-  let tx = id % 16u;
-  let row = w.y * 64u;
-  let col = w.x * 64u;
-  // Two products: s_0 = qᵀk and s_1 = dyᵀv.
-  //!repeat g 0..2
-  //!repeat i 0..4
-  var s_g_i = vec4f();
-  //!end
-  for (var i0 = 0u; i0 < p.d; i0 += 16u) {
-    //!if g == 0
-    tile_a[ty * PITCH + tx] = tokens_qkv(at.q, i0 + ty, p.first + row + tx * 4u);
-    tile_b[ty * PITCH + tx] = tokens_qkv(at.k, i0 + ty, col + tx * 4u);
-    //!else
-    tile_a[ty * PITCH + tx] = tokens_dy(at.y, i0 + ty, p.first + row + tx * 4u);
-    tile_b[ty * PITCH + tx] = tokens_qkv(at.v, i0 + ty, col + tx * 4u);
-    //!end
-    workgroupBarrier();
-    for (var k = 0u; k < 16u; k++) {
-      let x = tile_a[k * PITCH + ty];
-      let y = tile_b[k * PITCH + tx];
-      //!repeat i 0..4
-      s_g_i = fma(vec4f(x[i]), y, s_g_i);
-      //!end
-    }
-    workgroupBarrier();
-  }
-  //!end
-  let token = col + tx * 4u;
-  //!repeat i 0..4
-  let row_i = row + ty * 4u + i;
-  if (row_i < p.rows) {
-    let prob = exp(s_0_i * p.scale - lse[at.queries + p.first + row_i]);
-    let slope = prob * (s_1_i - delta[at.queries + p.first + row_i]) * p.scale;
-    put_scores((w.z * p.rows + row_i) * p.t, token, prob, slope);
-  }
-  //!end
-}
-
-@compute @workgroup_size(64)
-fn row_dots(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x >= p.t) { return; }
-  var sum = 0.0;
-  for (var i = 0u; i < p.d; i++) {
-    let at = (id.y * p.d + i) * p.t + id.x;
-    sum = fma(y_in[at], dy_in[at], sum);
-  }
-  delta_out[id.y * p.t + id.x] = sum;
 }

@@ -51,7 +51,7 @@ fn slope(a: T, b: T) -> T {
   return T(1.0);
   //!end
   //!if OP == SUB
-  return T(1.0 - 2.0 * f32(WRT));
+  return select(T(1.0), T(-1.0), WRT == 1u);
   //!end
   //!if OP == MUL
   return select(a, b, WRT == 0u);

@@ -12,13 +12,12 @@ const SG = 8u; //!param
 const BLOCKS = 2u; //!param
 const ROWS = 8u; //!param
 const COLS = 1u; //!param
-const BIAS = 0u; //!param
 const ADD = 0u; //!param
 struct Params {
   columns: u32, perImage: u32, rows: u32, depth: u32, segments: u32, per: u32,
   leftRow: u32, leftNext: u32, leftStart: u32,
   rightRow: u32, rightNext: u32, rightStart: u32,
-  outRow: u32, outNext: u32, outStart: u32,
+  outRow: u32, outNext: u32, outStart: u32, biased: u32,
 }
 @group(0) @binding(0) var<storage, read> left: array<vec4<L>>;
 @group(0) @binding(1) var<storage, read> right: array<vec4<R>>;
@@ -79,15 +78,9 @@ fn product(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) l:
     }
   }
   //!repeat b 0..BLOCKS
-  //!if BIAS == 1
-  let bias_b = bias[row_b];
-  //!end
+  let bias_b = bias[row_b * p.biased];
   //!repeat i 0..ROWS
-  //!if BIAS == 1
   let more_b_i = subgroupBroadcast(bias_b, i);
-  //!else
-  let more_b_i = 0.0;
-  //!end
   //!repeat j 0..COLS
   if (c_j < p.columns && first + b * ROWS + i < p.rows) {
     s_b_i_j += more_b_i;

@@ -1,4 +1,4 @@
-// Moves elements of T (f32 or vec4f) by strides; axis 0 is the innermost, sizes of absent axes are 1.
+// Moves elements of T (E, that is f32 or f16, or four of them) by strides; axis 0 is the innermost, sizes of absent axes are 1.
 // gather:  out[i] = x[start + sum_d i_d * s_d]                 (permute, slice, broadcast)
 // scatter: out[start + sum_d i_d * s_d] = x[i]                 (a part of a concatenation)
 // pad:     out[i] = x[sum_d (i_d - b_d) / e_d * s_d], or fill where i_d - b_d is no multiple of e_d below l_d * e_d
@@ -6,7 +6,8 @@
 const WG = 64u;
 const PER = 1u; //!param
 const RANK = 6u; //!param
-alias T = f32; //!param
+alias E = f32; //!param
+alias T = E; //!param
 struct Params {
   n: u32, start: u32,
   n0: u32, n1: u32, n2: u32, n3: u32, n4: u32, n5: u32,
@@ -100,6 +101,6 @@ fn pad(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) wgs: v
   let first = (id.y * wgs.x * WG + id.x) * PER;
   for (var i = first; i < min(first + PER, q.n); i++) {
     let s = source(i);
-    if (s.inside) { out[i] = x[s.at]; } else { out[i] = T(q.fill); }
+    if (s.inside) { out[i] = x[s.at]; } else { out[i] = T(E(q.fill)); }
   }
 }

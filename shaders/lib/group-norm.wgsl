@@ -60,15 +60,7 @@ fn forward(
   let k = group_sum(vec2f(across(a), 0.0), lane).x / f32(sampled * V);
   a = T();
   var q = T();
-  var i = lane;
-  for (; i + 3u * WG < cells; i += 4u * WG) {
-    //!repeat j 0..4
-    let v_j = T(x[at + i + j * WG]) - k;
-    //!end
-    a += (v_0 + v_1) + (v_2 + v_3);
-    q += (v_0 * v_0 + v_1 * v_1) + (v_2 * v_2 + v_3 * v_3);
-  }
-  for (; i < cells; i += WG) {
+  for (var i = lane; i < cells; i += WG) {
     let v = T(x[at + i]) - k;
     a += v;
     q += v * v;
@@ -83,16 +75,7 @@ fn forward(
     let f = factors(n, c0 + c);
     let scale = f.x * rstd;
     let end = at + (c + 1u) * p.cells;
-    var e = at + c * p.cells + lane % lanes;
-    for (; e + 3u * lanes < end; e += 4u * lanes) {
-      //!repeat j 0..4
-      let u_j = (T(x[e + j * lanes]) - mean) * scale + f.y;
-      //!end
-      //!repeat j 0..4
-      out[e + j * lanes] = X(u_j * gate(u_j));
-      //!end
-    }
-    for (; e < end; e += lanes) {
+    for (var e = at + c * p.cells + lane % lanes; e < end; e += lanes) {
       let u = (T(x[e]) - mean) * scale + f.y;
       out[e] = X(u * gate(u));
     }
@@ -129,18 +112,7 @@ fn backward(
     var q = T();
     if (mine) {
       let end = at + (c + 1u) * p.cells;
-      var e = at + c * p.cells + lane % lanes;
-      for (; e + 3u * lanes < end; e += 4u * lanes) {
-        //!repeat j 0..4
-        let h_j = (T(x[e + j * lanes]) - st.x) * st.y;
-        //!end
-        //!repeat j 0..4
-        let du_j = slope(e + j * lanes, h_j, f);
-        //!end
-        a += (du_0 + du_1) + (du_2 + du_3);
-        q += (du_0 * h_0 + du_1 * h_1) + (du_2 * h_2 + du_3 * h_3);
-      }
-      for (; e < end; e += lanes) {
+      for (var e = at + c * p.cells + lane % lanes; e < end; e += lanes) {
         let h = (T(x[e]) - st.x) * st.y;
         let du = slope(e, h, f);
         a += du;
@@ -157,16 +129,7 @@ fn backward(
   for (var c = lane / lanes; c < per_group; c += WG / lanes) {
     let gain = factors(n, c0 + c).x;
     let end = at + (c + 1u) * p.cells;
-    var e = at + c * p.cells + lane % lanes;
-    for (; e + 3u * lanes < end; e += 4u * lanes) {
-      //!repeat j 0..4
-      let g_j = st.y * (gain * T(out[e + j * lanes]) - s.y - (T(x[e + j * lanes]) - st.x) * st.y * s.x);
-      //!end
-      //!repeat j 0..4
-      out[e + j * lanes] = X(g_j);
-      //!end
-    }
-    for (; e < end; e += lanes) {
+    for (var e = at + c * p.cells + lane % lanes; e < end; e += lanes) {
       out[e] = X(st.y * (gain * T(out[e]) - s.y - (T(x[e]) - st.x) * st.y * s.x));
     }
   }

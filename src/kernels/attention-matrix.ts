@@ -1,6 +1,6 @@
 // Attention of f16 through subgroup matrices: scores and outputs are matrix products, block by block, with a softmax between.
 import type { Device } from "../gpu/device.ts";
-import { attentionBlocks, type AttentionShape } from "./attention-shape.ts";
+import { attentionBlocks, placesOf, type AttentionShape } from "./attention-shape.ts";
 import { defineKernel, grid1d, type HasBuffer } from "./kernel.ts";
 import { matmulKernel } from "./matmul.ts";
 import * as wgsl from "./wgsl.gen.ts";
@@ -16,31 +16,26 @@ export function matrixAttention(
   { qkv, out }: { qkv: HasBuffer; out: HasBuffer },
   shape: AttentionShape,
 ): void {
-  const { heads, d, t, headStride, partStride } = shape;
-  const imageStride = 3 * heads * d * t;
+  const { d, t } = shape;
   const blocks = attentionBlocks(shape);
   const most = Math.max(...blocks.map((b) => b.images * b.heads * b.queries)) * t;
   withWorkspace(device, most, "attention's scores", (scores) =>
     withWorkspace(device, most / 2, "attention's probabilities", (space) => {
       const probs = { ...space, half: true };
       for (const b of blocks) {
-        const many = { outer: b.images, inner: b.heads };
-        const start = b.image * imageStride + b.head * headStride;
-        const part = (i: number, token: number) => ({
-          ...{ line: t, start: start + i * partStride + token },
-          ...{ outer: imageStride, inner: headStride },
-        });
-        const matrix = { line: t, outer: b.heads * b.queries * t, inner: b.queries * t };
-        const to = {
-          ...{ line: t, start: (b.image * heads + b.head) * d * t + b.query },
-          ...{ outer: heads * d * t, inner: d * t },
-        };
+        const { part, outputs, scores: matrix, many } = placesOf(shape, b);
         matmulKernel(
           device,
           { a: qkv, b: qkv, c: scores },
           {
-            ...{ m: b.queries, n: t, k: d, transposeA: true, a: part(0, b.query), b: part(1, 0) },
-            ...{ c: matrix, ...many },
+            m: b.queries,
+            n: t,
+            k: d,
+            transposeA: true,
+            a: part(0, b.query),
+            b: part(1, 0),
+            c: matrix,
+            ...many,
           },
         );
         const lines = b.images * b.heads * b.queries;
@@ -48,7 +43,7 @@ export function matrixAttention(
         matmulKernel(
           device,
           { a: qkv, b: probs, c: out },
-          { m: d, n: b.queries, k: t, transposeB: true, a: part(2, 0), b: matrix, c: to, ...many },
+          { m: d, n: b.queries, k: t, transposeB: true, a: part(2, 0), b: matrix, c: outputs, ...many },
         );
       }
     }),

@@ -1,4 +1,5 @@
 // Where heads lie, and the blocks whose scores are kept at a time.
+import type { Place } from "./matmul.ts";
 
 /** Where q, k, v of head (image, head) lie in qkv, in elements: image·imageStride + head·headStride, then part by part. */
 export interface AttentionShape {
@@ -44,4 +45,28 @@ export function attentionBlocks({ images, heads, t }: AttentionShape, bytes = SC
           queries: Math.min(queryStep, t - query),
         });
   return blocks;
+}
+
+/** Where the matrices of a block lie, for src/kernels/matmul.ts: lines of t elements. */
+export function placesOf({ heads, d, t, headStride, partStride }: AttentionShape, b: Block) {
+  const image = 3 * heads * d * t;
+  return {
+    /** Channels of q (0), k (1) or v (2), from a token on: d lines. */
+    part: (i: 0 | 1 | 2, token: number): Place => ({
+      line: t,
+      start: b.image * image + b.head * headStride + i * partStride + token,
+      outer: image,
+      inner: headStride,
+    }),
+    /** The block's queries in y and dy: d lines. */
+    outputs: {
+      line: t,
+      start: (b.image * heads + b.head) * d * t + b.query,
+      outer: heads * d * t,
+      inner: d * t,
+    } as Place,
+    /** In a score buffer: a line a query. */
+    scores: { line: t, outer: b.heads * b.queries * t, inner: b.queries * t } as Place,
+    many: { outer: b.images, inner: b.heads },
+  };
 }

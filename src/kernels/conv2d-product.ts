@@ -47,7 +47,6 @@ const product = defineKernel(wgsl.conv2dProduct, "product", {
   values: combine(
     LANES.flatMap((SG) => [4, 8, 16].map((tile) => blocksOf(SG, tile))),
     each("COLS", 1, 2),
-    each("BIAS", 0, 1),
     each("ADD", 0, 1),
     // Forward with tensors in f16 (a 1x1 reads them as they are), or with its workspaces in f32.
     each("L", "f32", "f16"),
@@ -77,12 +76,13 @@ export function multiply(
       ...{ leftRow: left.row, leftNext: left.next, leftStart: left.start ?? 0 },
       ...{ rightRow: right.row, rightNext: right.next, rightStart: right.start ?? 0 },
       ...{ outRow: out.row, outNext: out.next, outStart: out.start ?? 0 },
+      // Where there is none, the placeholder gives zero: a variant less to compile.
+      biased: buffers.bias ? 1 : 0,
     },
     {
       ...blocksOf(SG, tileRows(rows)),
       // Where a broadcast is dear (SwiftShader: subgroups of 4), each feeds two vec4s, as long as there are columns enough.
       COLS: SG === 4 && columns >= 16 ? 2 : 1,
-      BIAS: buffers.bias ? 1 : 0,
       ADD: add ? 1 : 0,
       ...{ L: storedAs(buffers.left), R: storedAs(buffers.right), O: storedAs(buffers.out) },
     },

@@ -36,11 +36,11 @@ const outputTransformRagged = defineKernel(
   overTiles(anyOutput),
 );
 const weightTransform = defineKernel(wgsl.conv2dWinogradWeights, "weightTransform", {
-  grid: ({ rows, depth }) => [Math.ceil((4 * quads(depth)) / 32), rows],
+  grid: ({ rows, depth }) => [Math.ceil((4 * quads(depth)) / 32), rows, 6],
   values: anyInput,
 });
 const weightInverse = defineKernel(wgsl.conv2dWinogradWeights, "weightInverse", {
-  grid: ({ rows, depth }) => [Math.ceil(depth / 32), rows],
+  grid: ({ rows, depth }) => [Math.ceil(depth / 32), rows, 3],
   values: floats,
 });
 
@@ -105,7 +105,7 @@ function withTransformedWeights(
     weightTransform(
       device,
       { input: w, out },
-      { rows, depth, rowStep, depthStep, flip: flip ? 1 : 0, element: 0 },
+      { rows, depth, rowStep, depthStep, flip: flip ? 1 : 0, element: 0, points: 6 },
       { X: storedAs(w) },
     );
   if (!w.derived) {
@@ -232,7 +232,7 @@ export function winogradWeightGradient(
     weightInverse(
       device,
       { input: space, out },
-      { rows: s.o, depth: s.c, rowStep, depthStep, flip: 0, element: rows * 4 * c4 },
+      { rows: s.o, depth: s.c, rowStep, depthStep, flip: 0, element: rows * 4 * c4, points: 6 },
     );
   });
 }

@@ -23,12 +23,20 @@ export interface PadAxis {
 
 const grid = ({ n }: { n: number }, values: Values) => gridOf(n, values);
 const shapes = combine(everyRun, each("RANK", 1, 2, 3, 4, 5, 6));
-const every = combine(shapes, each("T", "vec4f", "f32", "vec4h", "f16"));
+const floats: readonly Values[] = [
+  { E: "f32", T: "vec4f" },
+  { E: "f32", T: "f32" },
+];
+const halves: readonly Values[] = [
+  { E: "f16", T: "vec4h" },
+  { E: "f16", T: "f16" },
+];
+const every = combine(shapes, [...floats, ...halves]);
 const gatherKernel = defineKernel(wgsl.movement, "gather", { grid, values: every });
 const scatterKernel = defineKernel(wgsl.movement, "scatter", { grid, values: every });
 const padKernel = defineKernel(wgsl.movement, "pad", {
   grid,
-  values: combine(shapes, each("T", "vec4f", "f32")),
+  values: combine(shapes, floats),
 });
 
 function walk(device: Device, x: HasBuffer, { sizes, strides, start }: Walk) {
@@ -47,8 +55,8 @@ function walk(device: Device, x: HasBuffer, { sizes, strides, start }: Walk) {
     ...{ n0: n(0), n1: n(1), n2: n(2), n3: n(3), n4: n(4), n5: n(5) },
     ...{ s0: s(0), s1: s(1), s2: s(2), s3: s(3), s4: s(4), s5: s(5) },
   };
-  const T = vec ? storedInFours(x) : storedAs(x);
-  return { params, values: { ...runs(device, count), RANK: Math.max(1, sizes.length), T } };
+  const types = { E: storedAs(x), T: vec ? storedInFours(x) : storedAs(x) };
+  return { params, values: { ...runs(device, count), RANK: Math.max(1, sizes.length), ...types } };
 }
 
 /** out, in order, takes the elements of x that the walk names. */
@@ -147,6 +155,7 @@ export function pad(
       l5: field(l, 5),
     },
   };
-  const values = { ...runs(device, count), RANK: Math.max(1, axes.length), T: vec ? "vec4f" : "f32" };
+  const types = { E: "f32", T: vec ? "vec4f" : "f32" };
+  const values = { ...runs(device, count), RANK: Math.max(1, axes.length), ...types };
   padKernel(device, buffers, params, values);
 }

@@ -48,12 +48,11 @@ export function defineOp<
   const run = (...args: [...I, ...A]): Tensor => {
     const inputs = args.slice(0, spec.inputs) as unknown as (Tensor | null)[];
     const engine = engineOf(name, inputs);
-    spec.check?.(...args);
     const needed = engine.recording && inputs.some((t) => t?.requiresGrad ?? false);
-    if (inputs.some((t) => t?.half)) {
-      if (!spec.half) throw new DtypeError(`${name}: takes no f16; cast(x, "f32") first`);
-      if (needed) throw new GradientError(`${name}: has no gradient in f16; use f32 or noGrad`);
-    }
+    const half = inputs.some((t) => t?.half);
+    if (half && !spec.half) throw new DtypeError(`${name}: takes no f16; cast(x, "f32") first`);
+    spec.check?.(...args);
+    if (half && needed) throw new GradientError(`${name}: has no gradient in f16; use f32 or noGrad`);
     if (needed && !spec.backward)
       throw new GradientError(`${name}: has no gradient; detach its inputs or use noGrad`);
     if (!needed || !spec.backward) return engine.scope(() => spec.forward(...args).out);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { attentionBlocks } from "../../src/kernels/attention-shape.ts";
-import { attentionBackward, attentionDelta, attentionForward } from "../../src/kernels/attention.ts";
+import { attentionBackward, attentionDelta } from "../../src/kernels/attention-backward.ts";
+import { attentionForward } from "../../src/kernels/attention.ts";
 import { attention, ShapeError, type AttentionOptions } from "../../src/tensor/index.ts";
 import { checkOp, randomArray, relativeError, type F64 } from "../helpers/check-op.ts";
 import { testEngine } from "../helpers/engine.ts";
@@ -105,7 +106,7 @@ describe("attention", () => {
       );
       if (!out || !lse || !delta) throw new Error("unreachable");
       attentionForward(engine.device, { qkv, out, lse_out: lse }, shape);
-      attentionDelta(engine.device, { y_in: out, dy_in: dy, delta_out: delta }, shape);
+      attentionDelta(engine.device, { result: out, dy, dots: delta }, shape);
       return [2 ** 24, 4 * t * t * 2 * heads, 4 * t * t * 3, 4 * t * 8].map((bytes) => {
         const [probs, slopes] = [0, 1].map(() => engine.empty([images * heads * t * t]));
         const dqkv = engine.empty(qkv.shape);

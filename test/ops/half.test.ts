@@ -141,7 +141,9 @@ const cases: Case[] = [
 ];
 
 describe.skipIf(!half).each(["", "base"])("f16 with kernels %j", (kernels) => {
-  it.each(cases)("$name", async ({ halves, floats = [], run }) => {
+  // Lavapipe compiles plain attention for minutes; Dawn's null backend checks that it compiles (test/unit/shaders.test.ts).
+  const possible = cases.filter((c) => kernels === "" || !c.name.startsWith("attention"));
+  it.each(possible)("$name", async ({ halves, floats = [], run }) => {
     const engine = await testEngine(kernels);
     const data = [...halves, ...floats].map((s, i) =>
       f16ToF32(f32ToF16(randomArray(sizeOf(s), 5 + i, -1, 1.5))),

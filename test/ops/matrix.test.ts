@@ -47,13 +47,6 @@ const sizes = [
 ];
 
 describe("a tile of subgroup matrices", () => {
-  const product = defineKernel(emulated(wgsl.matmulMatrix), "main", {
-    grid: ({ m, n, count }: { m: number; n: number; count: number }) => [
-      Math.ceil(n / 64),
-      Math.ceil(m / 64),
-      count,
-    ],
-  });
   const forms = combine(
     sizes,
     [
@@ -63,6 +56,14 @@ describe("a tile of subgroup matrices", () => {
     ],
     [{ AV: 0, BV: 0, CV: 0, AT: "f32", BT: "f32", CT: "f32" }],
   );
+  const product = defineKernel(emulated(wgsl.matmulMatrix), "main", {
+    values: forms,
+    grid: ({ m, n, count }: { m: number; n: number; count: number }) => [
+      Math.ceil(n / 64),
+      Math.ceil(m / 64),
+      count,
+    ],
+  });
   it.each(forms)("multiplies as $SG lanes, $MM x $MN x $MK, TA $TA, TB $TB", async (values) => {
     const engine = await testEngine();
     const [m, n, k] = [70, 37, 45];
@@ -94,6 +95,7 @@ describe("a tile of subgroup matrices", () => {
 
   const forward = defineKernel(emulated(wgsl.conv2dMatrix), "forward", {
     grid: (p) => spread(p.n * p.oh * p.ow, p.o),
+    values: combine([{ KH: 3, KW: 3, STRIDE: 2, VEC: 1, W: "vec4f" }], sizes),
   });
   const convolutions = [
     { n: 2, c: 5, h: 9, w: 7, o: 70, kh: 3, kw: 3, stride: 1, padding: 1 },

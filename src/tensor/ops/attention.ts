@@ -1,5 +1,6 @@
 import { attentionBlocks, type AttentionShape } from "../../kernels/attention-shape.ts";
-import { attentionBackward, attentionDelta, attentionForward } from "../../kernels/attention.ts";
+import { attentionBackward, attentionDelta } from "../../kernels/attention-backward.ts";
+import { attentionForward } from "../../kernels/attention.ts";
 import { ShapeError } from "../errors.ts";
 import { defineOp, expectFloat, expectRank } from "../op.ts";
 import { showShape, type Shape } from "../shape.ts";
@@ -49,7 +50,7 @@ export const attention = defineOp<[Tensor], [AttentionOptions], { out: Tensor; l
     const shape = shapeOf(qkvShape, options);
     const dqkv = engine.empty(qkvShape, "f32", "attention gradient");
     const delta = engine.empty(lse.shape, "f32", "attention delta");
-    attentionDelta(device, { y_in: y, dy_in: dy, delta_out: delta }, shape);
+    attentionDelta(device, { result: y, dy, dots: delta }, shape);
     const blocks = attentionBlocks(shape);
     const largest = Math.max(...blocks.map((b) => b.images * b.heads * b.queries)) * shape.t;
     const [probs, slopes] = ["probabilities", "slopes"].map((name) =>
