@@ -36,11 +36,11 @@ const outputTransformRagged = defineKernel(
   overTiles(anyOutput),
 );
 const weightTransform = defineKernel(wgsl.conv2dWinogradWeights, "weightTransform", {
-  grid: ({ rows, depth }) => [Math.ceil((4 * quads(depth)) / 32), rows, 6],
+  grid: ({ rows, depth }) => [Math.ceil((4 * quads(depth)) / 32), rows],
   values: anyInput,
 });
 const weightInverse = defineKernel(wgsl.conv2dWinogradWeights, "weightInverse", {
-  grid: ({ rows, depth }) => [Math.ceil(depth / 32), rows, 3],
+  grid: ({ rows, depth }) => [Math.ceil(depth / 32), rows],
   values: floats,
 });
 

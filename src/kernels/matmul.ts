@@ -99,11 +99,17 @@ const matrix = defineKernel(wgsl.matmulMatrix, "main", {
   grid: ({ m, n, count }: Sizes) => [Math.ceil(n / 64), Math.ceil(m / 64), count],
 });
 
+const smallForms = [
+  { MODE: 0, AT: "f32", BT: "f32" },
+  { MODE: 1, AT: "f32", BT: "vec4f" },
+  { MODE: 2, AT: "vec4f", BT: "vec4f" },
+] as const;
 const small = defineKernel(wgsl.matmulSmall, "main", {
-  grid: ({ m, n, count }) => [Math.ceil(n / 128), m, count],
+  values: smallForms,
+  grid: ({ m, n, count }) => [Math.ceil(n / 128), Math.ceil(m / 4), count],
 });
 /** Multiplications below which a product is small. */
-const SMALL = 2 ** 20;
+const SMALL = 2 ** 18;
 
 const matrixCount = ({ outer = 1, inner = 1 }: Product): number => outer * inner;
 
@@ -184,13 +190,14 @@ export function matmulKernel(device: Device, buffers: ProductBuffers, product: P
     const scalars = { AV: 0, BV: 0, CV: 0, AT: "f16", BT: "f16", CT: storedAs(buffers.c) };
     matrix(device, bound, params, { ...values, ...scalars, ...matrixSizes(device) });
   } else if (name === "small") {
-    small(device, bound, {
-      ...params,
+    const strides = {
       ...(ta ? { a_row: 1, a_k: a.line } : { a_row: a.line, a_k: 1 }),
       ...(tb ? { b_k: 1, b_column: b.line } : { b_k: b.line, b_column: 1 }),
       biased: Number(values["BIAS"]),
       accumulate: Number(values["ACC"]),
-    });
+    };
+    const alongK = tb && !ta && av && bv;
+    small(device, bound, { ...params, ...strides }, smallForms[alongK ? 2 : !tb && bv ? 1 : 0]);
   } else if (name === "subgroup") {
     const SG = device.subgroupSize;
     const TM = m > 8 ? 16 : Math.max(SG, m > 4 ? 8 : 4);
