@@ -9,6 +9,7 @@ const harness = JSON.parse(readFileSync(new URL("peers/cases.json", import.meta.
 
 /** Group of a case, in the order of the table. */
 const groupOf = (c) => {
+  if (c.group) return c.group;
   if (c.mode === "prior") return "growth";
   if (c.kind === "deft") return c.mode === "step" ? "deft-training-step" : "deft-sampling-step";
   if (c.kind !== "model") return "kernels";
@@ -26,6 +27,22 @@ const growthCases = [...growth.sides, ...growth.batches].map(({ name, side, batc
   { kind: "deft", mode: "prior", batch, options: [`model.image_size=${side}`] },
 ]);
 
+/** ADM's network for 256×256 pictures of ImageNet (552.8 M parameters), one picture: in float32, and with a prior in float16. */
+const adm256 = (mode, more = []) => ({
+  kind: "deft",
+  group: "adm256",
+  mode,
+  batch: 1,
+  options: ["model=imagenet256_uncond", ...more],
+});
+const half = ["model.use_fp16=true"];
+const large = {
+  adm256_prior: adm256("prior"),
+  adm256_prior_f16: adm256("prior", half),
+  adm256_step: adm256("step"),
+  adm256_step_f16: adm256("step", half),
+};
+
 /** Cases by name; those of DEFT take the networks and the batch of the program's default run. */
 export const cases = Object.fromEntries(
   Object.entries({
@@ -33,12 +50,15 @@ export const cases = Object.fromEntries(
     deft_step: { kind: "deft", mode: "step", options: [] },
     deft_sample: { kind: "deft", mode: "sample", options: [] },
     ...Object.fromEntries(growthCases),
+    ...large,
   }).map(([name, c]) => [name, { ...c, group: groupOf(c) }]),
 );
 
-/** Names of the cases that `only` (names and groups with commas between) asks for; without it all but those of growth. */
+const onDemand = ["growth", "adm256"];
+
+/** Names of the cases that `only` (names and groups with commas between) asks for; without it all that take seconds. */
 export function chosenCases(only) {
-  if (!only) return Object.keys(cases).filter((name) => cases[name].group !== "growth");
+  if (!only) return Object.keys(cases).filter((name) => !onDemand.includes(cases[name].group));
   return only.split(",").flatMap((word) => {
     const found = Object.keys(cases).filter((name) => name === word || cases[name].group === word);
     if (found.length > 0) return found;

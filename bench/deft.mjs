@@ -32,7 +32,10 @@ export async function buildDeft(engine, c) {
   const { config, prior: priorNetwork, hTransform: network } = setting(c);
   const { imageSize: side, inChannels: channels } = priorNetwork;
   const schedule = scheduleOf(config.diffusion);
-  const options = { network: priorNetwork, prediction: config.model.prediction_type ?? "epsilon", schedule };
+  const half = config.model.use_fp16;
+  if (half && !engine.device.half) throw new Error(`${engine.device.adapterName} has no shader-f16`);
+  const prediction = config.model.prediction_type ?? "epsilon";
+  const options = { network: priorNetwork, prediction, schedule, half };
   const prior = await Prior.load(engine, options, randomWeights(priorNetwork), "random weights");
   const task = makeTask(config, side, channels, null);
   const fineTuning = new FineTuning({ engine, schedule, prior, network, task, config, totalSteps: 2 ** 20 });

@@ -15,7 +15,7 @@ import { number, table } from "./table.mjs";
 
 const help = `npm run bench -- [OPTIONS]
   --only NAMES      cases or groups with commas between: kernels, blocks, unet-forward, unet-training-step,
-                    deft-training-step, deft-sampling-step, or names such as conv3_64x32
+                    deft-training-step, deft-sampling-step, adm256 (minutes each), or names such as conv3_64x32
   --seconds N       measuring time of a case and round (2)
   --rounds N        runs of each case (3)
   --adapter NAME    hardware, lavapipe, swiftshader or auto (auto, or what DEFT_ADAPTER says)
