@@ -3,7 +3,7 @@ import type { Device } from "../gpu/device.ts";
 import { quads } from "./conv2d-shape.ts";
 import { defineKernel, grid1d, storedAs, type HasBuffer } from "./kernel.ts";
 import { combine, each } from "./shader.ts";
-import { withWorkspace } from "./workspace.ts";
+import { withDerived, withWorkspace } from "./workspace.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 const overRows = {
@@ -16,7 +16,7 @@ const copyRows = defineKernel(wgsl.conv2dRows, "copyRows", {
 const sumRows = defineKernel(wgsl.conv2dRows, "sumSlices", { ...overRows, values: [{}] });
 const plain = { step: 1, slices: 1 };
 
-/** `fn` reads rows of `width` in whole quads: those of `from`, or a copy padded with zeros. */
+/** `fn` reads rows of `width` in whole quads: those of `from`, or a copy padded with zeros (kept where `from` is constant). */
 export function wholeQuads(
   device: Device,
   from: HasBuffer,
@@ -26,11 +26,12 @@ export function wholeQuads(
 ): void {
   if (width % 4 === 0) return fn(from);
   const outPitch = 4 * quads(width);
-  withWorkspace(device, rows * outPitch, "a convolution's padded rows", (out) => {
+  const padded = { name: `rows of ${width} padded`, floats: rows * outPitch };
+  const pad = (out: HasBuffer): void => {
     const sizes = { ...plain, rows, width, inPitch: width, outPitch };
     copyRows(device, { input: from, out }, sizes, { X: storedAs(from) });
-    fn(out);
-  });
+  };
+  withDerived(device, from, padded, pad, fn);
 }
 
 /** `fn` writes rows of `width` in whole quads, which end up in `to` without their padding. */
@@ -50,7 +51,7 @@ export function cutQuads(
   });
 }
 
-/** `fn` reads w[o][k] transposed to [k][o], o padded to quads. */
+/** `fn` reads w[o][k] transposed to [k][o], o padded to quads (kept where w is constant). */
 export function transposed(
   device: Device,
   w: HasBuffer,
@@ -59,10 +60,10 @@ export function transposed(
   fn: (packed: HasBuffer) => void,
 ): void {
   const outPitch = 4 * quads(o);
-  withWorkspace(device, k * outPitch, "a convolution's transposed weights", (out) => {
+  const turned = { name: `rows of ${k} transposed`, floats: k * outPitch };
+  const transpose = (out: HasBuffer): void =>
     copyRows(device, { input: w, out }, { ...plain, rows: k, width: o, inPitch: 1, outPitch, step: k });
-    fn(out);
-  });
+  withDerived(device, w, turned, transpose, fn);
 }
 
 /** out[rows][width] = the sum of `slices` such matrices, whose rows are padded to quads. */

@@ -13,7 +13,7 @@ import {
 import { defineKernel, storedAs, type HasBuffer } from "./kernel.ts";
 import { each, type Values } from "./shader.ts";
 import { broadcasts } from "./variant.ts";
-import { withWorkspace } from "./workspace.ts";
+import { withDerived, withWorkspace } from "./workspace.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 const overTiles = (values: readonly Values[]) => ({
@@ -108,20 +108,7 @@ function withTransformedWeights(
       { rows, depth, rowStep, depthStep, flip: flip ? 1 : 0, element: 0, points: 6 },
       { X: storedAs(w) },
     );
-  if (!w.derived) {
-    withWorkspace(device, floats, "a convolution's transformed weights", (out) => {
-      transform(out);
-      fn(out);
-    });
-    return;
-  }
-  const name = `winograd ${flip}`;
-  let kept = w.derived.get(name);
-  if (!kept) {
-    w.derived.set(name, (kept = device.pool.acquire(4 * floats, "kept transformed weights")));
-    transform({ buffer: kept.buffer });
-  }
-  fn({ buffer: kept.buffer });
+  withDerived(device, w, { name: `winograd ${flip}`, floats }, transform, fn);
 }
 
 /** out[n,rows,h,w] = the 3x3 convolution of input[n,depth,h,w] with w, taken as [rows][depth], or flipped as [depth][rows]. */

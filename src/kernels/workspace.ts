@@ -15,3 +15,29 @@ export function withWorkspace(
     device.pool.release(space);
   }
 }
+
+/**
+ * Runs `fn` with `floats` that `make` derives from `source`: for this call, or made once and kept where the source is constant, under
+ * a name that says what was derived.
+ */
+export function withDerived(
+  device: Device,
+  source: HasBuffer,
+  { name, floats }: { name: string; floats: number },
+  make: (into: HasBuffer) => void,
+  fn: (derived: HasBuffer) => void,
+): void {
+  if (!source.derived) {
+    withWorkspace(device, floats, name, (space) => {
+      make(space);
+      fn(space);
+    });
+    return;
+  }
+  let kept = source.derived.get(name);
+  if (!kept) {
+    source.derived.set(name, (kept = device.pool.acquire(4 * floats, `kept ${name}`)));
+    make({ buffer: kept.buffer });
+  }
+  fn({ buffer: kept.buffer });
+}
