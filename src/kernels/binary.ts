@@ -80,16 +80,32 @@ function plan({ sizes, strides }: BinaryPattern): Indexing & { swap: boolean } {
 
 function launch(device: Device, op: BinaryOp, pattern: BinaryPattern, out: HasBuffer) {
   const { n, inner, count, swap, mode } = plan(pattern);
-  const size = (d: number): number => pattern.sizes[pattern.sizes.length - 1 - d] ?? 1;
-  const stride = (k: number, d: number): number => pattern.strides[k]?.[pattern.sizes.length - 1 - d] ?? 0;
-  const [x, y] = [0, 1];
+  // Innermost axis first; axes that are not there have size 1.
+  const last = pattern.sizes.length - 1;
+  const size = (d: number): number => pattern.sizes[last - d] ?? 1;
+  const stride = (k: 0 | 1, d: number): number => pattern.strides[k]?.[last - d] ?? 0;
   const params = {
-    ...{ n, inner, count },
-    ...{ n0: size(0), n1: size(1), n2: size(2), n3: size(3), n4: size(4), n5: size(5) },
-    ...{ x0: stride(x, 0), x1: stride(x, 1), x2: stride(x, 2) },
-    ...{ x3: stride(x, 3), x4: stride(x, 4), x5: stride(x, 5) },
-    ...{ y0: stride(y, 0), y1: stride(y, 1), y2: stride(y, 2) },
-    ...{ y3: stride(y, 3), y4: stride(y, 4), y5: stride(y, 5) },
+    n,
+    inner,
+    count,
+    n0: size(0),
+    n1: size(1),
+    n2: size(2),
+    n3: size(3),
+    n4: size(4),
+    n5: size(5),
+    x0: stride(0, 0),
+    x1: stride(0, 1),
+    x2: stride(0, 2),
+    x3: stride(0, 3),
+    x4: stride(0, 4),
+    x5: stride(0, 5),
+    y0: stride(1, 0),
+    y1: stride(1, 1),
+    y2: stride(1, 2),
+    y3: stride(1, 3),
+    y4: stride(1, 4),
+    y5: stride(1, 5),
   };
   const [one, four] = [storedAs(out), storedInFours(out)];
   const types = { T: mode === 3 ? one : four, Y: mode === 1 || mode === 3 ? one : four };

@@ -117,55 +117,36 @@ export function defineKernel<E extends Entries, K extends keyof E & string>(
   if (!entry) throw new KernelError(`${shader.name}: no entry point ${name}`);
   defined.push({ shader, entry, values: options.values });
   const bytes = new ArrayBuffer(entry.params.length * 4);
-  const [view, raw] = [new DataView(bytes), new Uint8Array(bytes)];
+  const raw = new Uint8Array(bytes);
+  const views = { f32: new Float32Array(bytes), i32: new Int32Array(bytes), u32: new Uint32Array(bytes) };
+  const fields = entry.params.map(({ field, type }) => ({
+    field,
+    view: type === "f32" ? views.f32 : type === "i32" ? views.i32 : views.u32,
+  }));
+  const prefix = `${shader.name}/${name}`;
   return (device, buffers, params, values = {}) => {
-    const key = `${shader.name}/${name}/${JSON.stringify(values)}`;
+    let key = prefix;
+    for (const constant in values) key += ` ${constant}=${values[constant]}`;
     let built = device.cache.get(key) as Built | undefined;
     if (!built) device.cache.set(key, (built = compile(device, shader, entry, values)));
     const given = buffers as Record<string, HasBuffer | null>;
     let groupKey = key;
-    const resources = entry.buffers.map((b) => {
-      const bound = given[b.name] ?? { buffer: device.placeholder };
-      if (bound.buffer === device.placeholder && b.access !== "read")
-        throw new KernelError(`${key}: no buffer for ${b.name}`);
-      groupKey += `,${idOf(bound.buffer)}`;
-      if (bound.bytes === undefined) return { buffer: bound.buffer };
-      groupKey += `+${bound.offset ?? 0}:${bound.bytes}`;
-      return { buffer: bound.buffer, offset: bound.offset ?? 0, size: bound.bytes };
-    });
-    let group = bindGroups(device).get(groupKey);
-    if (!group) {
-      group = device.gpu.createBindGroup({
-        label: key,
-        layout: built.layout,
-        entries: [
-          ...entry.buffers.map((b, i) => ({
-            binding: b.binding,
-            resource: resources[i] as GPUBufferBinding,
-          })),
-          ...(entry.uniform < 0
-            ? []
-            : [
-                {
-                  binding: entry.uniform,
-                  resource: {
-                    buffer: device.queue.params,
-                    size: Math.max(16, Math.ceil(bytes.byteLength / 16) * 16),
-                  },
-                },
-              ]),
-        ],
-      });
-      bindGroups(device).set(groupKey, group);
+    for (const b of entry.buffers) {
+      const bound = given[b.name];
+      if (!bound && b.access !== "read") throw new KernelError(`${key}: no buffer for ${b.name}`);
+      groupKey += bound ? `,${idOf(bound.buffer)}` : ",";
+      if (bound?.bytes !== undefined) groupKey += `+${bound.offset ?? 0}:${bound.bytes}`;
     }
-    entry.params.forEach(({ field, type }, i) => {
+    const groups = bindGroups(device);
+    let group = groups.get(groupKey);
+    if (!group) groups.set(groupKey, (group = bind(device, built, entry, given)));
+    for (let i = 0; i < fields.length; i++) {
+      const { field, view } = fields[i] as (typeof fields)[number];
       const v = (params as Record<string, number>)[field];
       if (v === undefined || Number.isNaN(v))
         throw new KernelError(`${key}: parameter ${field} is ${String(v)}`);
-      if (type === "f32") view.setFloat32(4 * i, v, true);
-      else if (type === "i32") view.setInt32(4 * i, v, true);
-      else view.setUint32(4 * i, v, true);
-    });
+      view[i] = v;
+    }
     const grid = options.grid(params, values);
     if (grid.some((g) => !(g >= 1 && g <= MAX_GROUPS)))
       throw new KernelError(
@@ -173,6 +154,24 @@ export function defineKernel<E extends Entries, K extends keyof E & string>(
       );
     device.queue.dispatch(built.pipeline, group, entry.uniform < 0 ? undefined : raw, grid);
   };
+}
+
+function bind(
+  device: Device,
+  { layout }: Built,
+  { name, buffers, params, uniform }: Entry,
+  given: Record<string, HasBuffer | null>,
+): GPUBindGroup {
+  const entries: GPUBindGroupEntry[] = buffers.map((b) => {
+    const { buffer, offset = 0, bytes } = given[b.name] ?? { buffer: device.placeholder };
+    return {
+      binding: b.binding,
+      resource: bytes === undefined ? { buffer } : { buffer, offset, size: bytes },
+    };
+  });
+  const size = Math.max(16, Math.ceil((params.length * 4) / 16) * 16);
+  if (uniform >= 0) entries.push({ binding: uniform, resource: { buffer: device.queue.params, size } });
+  return device.gpu.createBindGroup({ label: name, layout, entries });
 }
 
 /** Bind groups by kernel and buffers; dropped whole when many have gathered (buffers come from a pool, so the set is small). */
