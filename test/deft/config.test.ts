@@ -170,12 +170,18 @@ describe("what follows from the task", () => {
   });
 
   it("the grammar of algo.deg", () => {
-    expect(parseDegradation("sr4-deno")).toEqual([{ kind: "sr", scale: 4 }, { kind: "deno" }]);
-    expect(parseDegradation("in2_box")).toEqual([{ kind: "in2", mask: "box" }]);
-    expect(parseDegradation("jpeg20-quant3")).toEqual([
-      { kind: "jpeg", quality: 20 },
-      { kind: "quant", bits: 3 },
+    const parsed = (deg: string) => parseDegradation(deg).map(({ kind, n, mask }) => [kind.word, n, mask]);
+    expect(parsed("sr4-deno")).toEqual([
+      ["sr", 4, null],
+      ["deno", 0, null],
     ]);
+    expect(parsed("in2_box")).toEqual([["in2", 0, "box"]]);
+    expect(parsed("jpeg20-quant3")).toEqual([
+      ["jpeg", 20, null],
+      ["quant", 3, null],
+    ]);
+    for (const deg of ["sr4_box", "hdr4", "inp4", "4", "-sr4", "deno_box", "sr04x"])
+      expect(refusal(`algo.deg=${deg}`), deg).toMatch(/algo\.deg: no such degradation/);
     for (const deg of ["sr0", "sr1", "sr"]) expect(refusal(`algo.deg=${deg}`)).toMatch(/sr\{k\}/);
     expect(refusal("algo.deg=jpeg0")).toMatch(/jpeg\{q\}/);
     expect(refusal("algo.deg=quant9")).toMatch(/quant\{n\}/);
