@@ -7,7 +7,6 @@ import { runFolder } from "./runner/run.ts";
 
 /** Kinds of the folder that the library does not have yet. */
 const notYet = [
-  "checkpoint",
   "conditioning",
   "fid_kid",
   "likelihood_blur",
