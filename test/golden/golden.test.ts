@@ -8,7 +8,6 @@ import { runFolder } from "./runner/run.ts";
 /** Kinds of the folder that the library does not have yet. */
 const notYet = [
   "conditioning",
-  "fid_kid",
   "likelihood_blur",
   "likelihood_ct",
   "ll_grad_gaussian",
