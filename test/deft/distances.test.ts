@@ -44,7 +44,7 @@ function inverse(a: Matrix): Matrix {
 
 /** Trace of the root of a matrix by the iteration of Denman and Beavers. */
 function traceOfRoot(a: Matrix): number {
-  let [y, z]: Matrix[] = [a, a.map((row, i) => row.map((_, j) => (i === j ? 1 : 0)))];
+  let [y, z]: [Matrix, Matrix] = [a, a.map((row, i) => row.map((_, j) => (i === j ? 1 : 0)))];
   for (let step = 0; step < 60; step++) {
     const [yi, zi] = [inverse(y), inverse(z)];
     [y, z] = [
