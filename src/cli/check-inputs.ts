@@ -24,6 +24,7 @@ export function checkInputs(config: Config): void {
       : null,
     checkFile("htransform_model.ckpt_path", htransform.ckpt_path, "a weight file, or leave it out"),
     checkFile("classifier.ckpt_path", config.classifier.ckpt_path, "a weight file, or leave it out"),
+    ...checkMetrics(config.metrics),
   ].filter((line) => line !== null);
   if (missing.length > 0) throw new UserError(missing.slice(0, 3).join("\n"));
 }
@@ -38,6 +39,21 @@ function checkPrior(model: Config["model"]): string | null {
     file,
     "a weight file, or model=embedded for the prior that is included",
   );
+}
+
+function checkMetrics({ lpips_path: heads, lpips_trunk_path: trunk }: Config["metrics"]): (string | null)[] {
+  if (heads === null && trunk !== null)
+    return [
+      "metrics.lpips_path: none given beside metrics.lpips_trunk_path; pass the linear heads of the LPIPS release",
+    ];
+  return [
+    checkFile("metrics.lpips_path", heads, "the linear heads of the LPIPS release, or leave it out"),
+    checkFile(
+      "metrics.lpips_trunk_path",
+      trunk,
+      "torchvision's weights of the same network, or leave it out",
+    ),
+  ];
 }
 
 function checkData(group: string, name: string, root: string | null): string | null {

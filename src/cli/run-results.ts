@@ -194,12 +194,17 @@ function printTable({ metrics }: Summary): void {
     deft: "DEFT, one sample",
     deft_mean4: "DEFT, mean of four",
   };
-  console.log(`${"".padEnd(20)}${"PSNR".padStart(9)}${"SSIM".padStart(8)}${"consistency".padStart(14)}`);
+  const measured = METHODS.some((m) => metrics[m]?.lpips !== undefined);
+  const lpips = (text: string | undefined) => (measured ? (text ?? "").padStart(8) : "");
+  console.log(
+    `${"".padEnd(20)}${"PSNR".padStart(9)}${"SSIM".padStart(8)}${lpips("LPIPS")}${"consistency".padStart(14)}`,
+  );
   for (const m of METHODS) {
     const s = metrics[m];
     if (s)
       console.log(
-        `${label[m].padEnd(20)}${`${s.psnr.toFixed(2)} dB`.padStart(9)}${s.ssim.toFixed(3).padStart(8)}${`${s.consistency.toFixed(1)} dB`.padStart(14)}`,
+        `${label[m].padEnd(20)}${`${s.psnr.toFixed(2)} dB`.padStart(9)}${s.ssim.toFixed(3).padStart(8)}${lpips(s.lpips?.toFixed(3))}${`${s.consistency.toFixed(1)} dB`.padStart(14)}`,
       );
   }
+  if (!measured) console.log("left out for want of weights: LPIPS (metrics.lpips_path)");
 }

@@ -1,5 +1,6 @@
 // Restoring held-out pictures with every method of the table, and measuring them.
-import { randomNormal, type Engine, type Tensor } from "../tensor/index.ts";
+import type { Lpips } from "../nn/lpips.ts";
+import { clamp, randomNormal, type Engine, type Tensor } from "../tensor/index.ts";
 import { streamOf, streams, upload } from "./batches.ts";
 import { bicubicUpsample } from "./bicubic.ts";
 import type { ImageDataset } from "./dataset.ts";
@@ -19,7 +20,12 @@ export interface Measures {
   readonly psnr: number;
   readonly ssim: number;
   readonly consistency: number;
+  /** Absent where no weights were given. */
+  readonly lpips?: number;
 }
+
+/** The same, one number a picture. */
+type Scores = { readonly [K in keyof Measures]: ArrayLike<number> };
 
 export interface EvaluationOptions {
   readonly engine: Engine;
@@ -27,6 +33,8 @@ export interface EvaluationOptions {
   readonly prior: Prior;
   readonly task: Task;
   readonly fineTuning: FineTuning;
+  /** Measures with it too; without it LPIPS is left out. */
+  readonly lpips?: Lpips | null;
   readonly useAverage: boolean;
   readonly eta: number;
   /** Ascending timesteps of the sampler. */
@@ -49,10 +57,7 @@ export interface Restored {
   /** x̂0 of each step of the first sample, from noise to picture. */
   readonly evolution: readonly Float32Array[];
   /** One number a picture. */
-  readonly scores: ReadonlyMap<
-    MethodName,
-    { psnr: ArrayLike<number>; ssim: ArrayLike<number>; consistency: ArrayLike<number> }
-  >;
+  readonly scores: ReadonlyMap<MethodName, Scores>;
 }
 
 /** The measurement noise of the evaluation has a step number of its own, which training does not reach. */
@@ -121,19 +126,14 @@ export async function restoreBatch(
     );
   methods.set("deft", samples[0] as Float32Array);
   methods.set("deft_mean4", meanOf(samples));
-  const scores: Restored["scores"] = new Map(
-    await Promise.all(
-      [...methods].map(async ([name, values]) => {
-        const reached = await applyTo(operator, values, x);
-        const measures = {
-          psnr: psnr(values, original, shape),
-          ssim: ssim(values, original, shape),
-          consistency: consistency(reached, measurement.values, count),
-        };
-        return [name, measures] as const;
-      }),
-    ),
-  );
+  const scores = new Map<MethodName, Scores>();
+  for (const [name, values] of methods)
+    scores.set(name, {
+      psnr: psnr(values, original, shape),
+      ssim: ssim(values, original, shape),
+      consistency: consistency(await applyTo(operator, values, x), measurement.values, count),
+      ...(o.lpips ? { lpips: await perceptual(o.lpips, values, x) } : {}),
+    });
   for (const t of [x, y, pinv, ...operator.held]) t.dispose();
   await engine.device.trim();
   return { count, original, measurement, methods, evolution, scores };
@@ -150,21 +150,33 @@ async function applyTo(operator: Operator, values: Float32Array, like: Tensor): 
   return out;
 }
 
+/** LPIPS of each restored picture against the original x, clamped to [-1, 1] as it is saved. */
+async function perceptual(lpips: Lpips, values: Float32Array, x: Tensor): Promise<Float32Array> {
+  const { engine } = x;
+  const d = engine.noGrad(() =>
+    engine.scope(() => lpips.distance(clamp(engine.tensor(Float32Array.from(values), x.shape), -1, 1), x)),
+  );
+  const out = await d.read();
+  d.dispose();
+  return out;
+}
+
 /** Means over all pictures of several batches. */
 export function summarise(batches: readonly Restored[]): Map<MethodName, Measures> {
   const names = [...(batches[0]?.scores.keys() ?? [])];
   return new Map(
     names.map((name) => {
-      const all = (
-        pick: (s: {
-          psnr: ArrayLike<number>;
-          ssim: ArrayLike<number>;
-          consistency: ArrayLike<number>;
-        }) => ArrayLike<number>,
-      ) => average(batches.flatMap((b) => Array.from(pick(b.scores.get(name) as never))));
+      const scores = batches.map((b) => b.scores.get(name) as Scores);
+      const all = (pick: (s: Scores) => ArrayLike<number>) =>
+        average(scores.flatMap((s) => Array.from(pick(s))));
       return [
         name,
-        { psnr: all((s) => s.psnr), ssim: all((s) => s.ssim), consistency: all((s) => s.consistency) },
+        {
+          psnr: all((s) => s.psnr),
+          ssim: all((s) => s.ssim),
+          consistency: all((s) => s.consistency),
+          ...(scores[0]?.lpips ? { lpips: all((s) => s.lpips ?? []) } : {}),
+        },
       ];
     }),
   );

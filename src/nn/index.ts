@@ -46,5 +46,5 @@ export {
   type NamedArray,
   type WeightSource,
 } from "./state.ts";
-export { trunk, trunkChannels, trunkNames, type TrunkName } from "./trunks.ts";
+export { smallestSide, trunk, trunkChannels, trunkNames, type TrunkName } from "./trunks.ts";
 export { EncoderUNet, timeEmbed, UNet, type EncoderUNetConfig, type UNetConfig } from "./unet.ts";

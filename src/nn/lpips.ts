@@ -8,6 +8,7 @@ import {
   l2norm,
   mean,
   mul,
+  ShapeError,
   square,
   sub,
   type Engine,
@@ -16,7 +17,7 @@ import {
 import { CheckpointError } from "./errors.ts";
 import { Declarations, ParameterSet } from "./parameter.ts";
 import { loadWeights, type WeightSource } from "./state.ts";
-import { trunk, trunkChannels, trunkNames, type TrunkName } from "./trunks.ts";
+import { smallestSide, trunk, trunkChannels, trunkNames, type TrunkName } from "./trunks.ts";
 
 /** Mean and standard deviation of the training pictures, on [-1, 1]. */
 const SHIFT = [-0.03, -0.088, -0.188];
@@ -83,8 +84,13 @@ export class Lpips {
     return lpips;
   }
 
-  /** d of each pair. x, y: f32[n, 1 or 3, h, w] in [-1, 1]; grey ones count as three equal channels. Result f32[n]. */
+  /** d of each pair. x, y: f32[n, 1 or 3, h, w] in [-1, 1]; grey ones count as three equal channels. Result f32[n]. Throws ShapeError for small ones. */
   distance(x: Tensor, y: Tensor): Tensor {
+    const side = smallestSide[this.trunk];
+    if (x.dim(2) < side || x.dim(3) < side)
+      throw new ShapeError(
+        `lpips: pictures of ${x.dim(2)} x ${x.dim(3)}; ${this.trunk} takes sides from ${side} on; take the heads of another network`,
+      );
     return x.engine.scope(() => {
       const [a, b] = [this.#features(x), this.#features(y)];
       const terms = a.map((f, k) =>

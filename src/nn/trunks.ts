@@ -55,6 +55,9 @@ const TRUNKS: Readonly<Record<TrunkName, readonly (readonly Step[])[]>> = {
 
 export const trunkNames = Object.keys(TRUNKS) as TrunkName[];
 
+/** Sides from which on every stage has a pixel. */
+export const smallestSide: Readonly<Record<TrunkName, number>> = { alex: 31, vgg: 16, squeeze: 17 };
+
 /** Channels that each stage puts out. */
 export const trunkChannels = (name: TrunkName): number[] =>
   TRUNKS[name].map((stage) => {

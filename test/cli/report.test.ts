@@ -124,7 +124,26 @@ describe("report", () => {
     ]) {
       expect(text).toContain(wanted);
     }
-    expect(text).not.toContain("Left out");
+    expect(text).not.toContain("Left out, not measured");
+    expect(text).toContain("Left out for want of weights: LPIPS (metrics.lpips_path).");
+    expect(renderReport(data())).not.toContain('scope="col">LPIPS');
+  });
+
+  it("has a column of LPIPS where it was measured, the smallest bold", () => {
+    const some = data();
+    const { deft, prior } = some.summary.metrics;
+    deft!.lpips = 0.1234;
+    prior!.lpips = 0.4;
+    const html = renderReport(some);
+    expect(words(html)).toContain("LPIPS");
+    expect(words(html)).not.toContain("Left out");
+    expect([...html.matchAll(/<strong>(.*?)<\/strong>/g)].map((m) => m[1])).toEqual([
+      "0.123",
+      "22.75",
+      "0.679",
+    ]);
+    expect(html).toContain("<td>0.400</td>");
+    expect(html).toContain("<td>–</td>");
   });
 
   it("marks the best PSNR and SSIM only", () => {

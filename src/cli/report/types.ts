@@ -6,11 +6,12 @@ export type Method = (typeof METHODS)[number];
 export const GRID_COLUMNS = ["original", "measurement", ...METHODS] as const;
 export type GridColumn = (typeof GRID_COLUMNS)[number];
 
-/** Means over the evaluated pictures: PSNR in dB, SSIM, PSNR of A x̂ against y in dB. */
+/** Means over the evaluated pictures: PSNR in dB, SSIM, PSNR of A x̂ against y in dB, LPIPS where its weights were given. */
 export interface Scores {
   psnr: number;
   ssim: number;
   consistency: number;
+  lpips?: number;
 }
 
 /** The adapter that computed: its sort, its own name, and the line that says why it was taken. */
