@@ -41,18 +41,14 @@ function checkPrior(model: Config["model"]): string | null {
   );
 }
 
-function checkMetrics({ lpips_path: heads, lpips_trunk_path: trunk }: Config["metrics"]): (string | null)[] {
-  if (heads === null && trunk !== null)
-    return [
-      "metrics.lpips_path: none given beside metrics.lpips_trunk_path; pass the linear heads of the LPIPS release",
-    ];
+function checkMetrics(metrics: Config["metrics"]): (string | null)[] {
+  const { lpips_path: heads, lpips_trunk_path: trunk, inception_path: inception } = metrics;
   return [
-    checkFile("metrics.lpips_path", heads, "the linear heads of the LPIPS release, or leave it out"),
-    checkFile(
-      "metrics.lpips_trunk_path",
-      trunk,
-      "torchvision's weights of the same network, or leave it out",
-    ),
+    heads === null && trunk !== null
+      ? "metrics.lpips_path: none given beside metrics.lpips_trunk_path; pass the linear heads of the LPIPS release"
+      : checkFile("metrics.lpips_path", heads, "the linear heads of the LPIPS release, or leave it out"),
+    checkFile("metrics.lpips_trunk_path", trunk, "torchvision's weights of its network, or leave it out"),
+    checkFile("metrics.inception_path", inception, "pytorch-fid's Inception-v3, or leave it out"),
   ];
 }
 

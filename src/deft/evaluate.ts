@@ -6,6 +6,13 @@ import { bicubicUpsample } from "./bicubic.ts";
 import type { ImageDataset } from "./dataset.ts";
 import { measureNoisy, type FineTuning } from "./finetune.ts";
 import { average, consistency, meanOf, psnr, type ImageShape } from "./metrics.ts";
+import {
+  inceptionOf,
+  measureSet,
+  type FeatureNetwork,
+  type InceptionOutputs,
+  type SetMeasures,
+} from "./metrics/sets.ts";
 import type { Operator } from "./operator.ts";
 import type { Prior } from "./prior.ts";
 import { projectedPredict, sampleDdim, type Predict } from "./sample.ts";
@@ -24,6 +31,9 @@ export interface Measures {
   readonly lpips?: number;
 }
 
+/** Measures of the whole set beside them; absent where no weights were given. */
+export type Table = ReadonlyMap<MethodName, Measures & Partial<SetMeasures>>;
+
 /** The same, one number a picture. */
 type Scores = { readonly [K in keyof Measures]: ArrayLike<number> };
 
@@ -35,6 +45,8 @@ export interface EvaluationOptions {
   readonly fineTuning: FineTuning;
   /** Measures with it too; without it LPIPS is left out. */
   readonly lpips?: Lpips | null;
+  /** Measures FID, KID and Inception score; without it they are left out. */
+  readonly inception?: FeatureNetwork | null;
   readonly useAverage: boolean;
   readonly eta: number;
   /** Ascending timesteps of the sampler. */
@@ -58,6 +70,8 @@ export interface Restored {
   readonly evolution: readonly Float32Array[];
   /** One number a picture. */
   readonly scores: ReadonlyMap<MethodName, Scores>;
+  /** What Inception says of the pictures; empty without it. */
+  readonly inception: ReadonlyMap<MethodName | "original", InceptionOutputs>;
 }
 
 /** The measurement noise of the evaluation has a step number of its own, which training does not reach. */
@@ -134,9 +148,14 @@ export async function restoreBatch(
       consistency: consistency(await applyTo(operator, values, x), measurement.values, count),
       ...(o.lpips ? { lpips: await perceptual(o.lpips, values, x) } : {}),
     });
+  const inception = new Map<MethodName | "original", InceptionOutputs>();
+  const network = o.inception;
+  if (network)
+    for (const [name, values] of [["original", original] as const, ...methods])
+      inception.set(name, await withPictures(values, x, (pictures) => inceptionOf(network, pictures)));
   for (const t of [x, y, pinv, ...operator.held]) t.dispose();
   await engine.device.trim();
-  return { count, original, measurement, methods, evolution, scores };
+  return { count, original, measurement, methods, evolution, scores, inception };
 }
 
 /** A x̂ on the host. */
@@ -150,20 +169,36 @@ async function applyTo(operator: Operator, values: Float32Array, like: Tensor): 
   return out;
 }
 
-/** LPIPS of each restored picture against the original x, clamped to [-1, 1] as it is saved. */
-async function perceptual(lpips: Lpips, values: Float32Array, x: Tensor): Promise<Float32Array> {
+/** LPIPS of each restored picture against the original x. */
+function perceptual(lpips: Lpips, values: Float32Array, x: Tensor): Promise<Float32Array> {
   const { engine } = x;
-  const d = engine.noGrad(() =>
-    engine.scope(() => lpips.distance(clamp(engine.tensor(Float32Array.from(values), x.shape), -1, 1), x)),
-  );
-  const out = await d.read();
-  d.dispose();
-  return out;
+  return withPictures(values, x, async (pictures) => {
+    const d = engine.noGrad(() => engine.scope(() => lpips.distance(pictures, x)));
+    const out = await d.read();
+    d.dispose();
+    return out;
+  });
 }
 
-/** Means over all pictures of several batches. */
-export function summarise(batches: readonly Restored[]): Map<MethodName, Measures> {
+/** Pictures on the GPU in the shape of another tensor, clamped to [-1, 1] as they are saved, while `fn` runs. */
+async function withPictures<T>(
+  values: Float32Array,
+  like: Tensor,
+  fn: (pictures: Tensor) => Promise<T>,
+): Promise<T> {
+  const { engine } = like;
+  const pictures = engine.scope(() => clamp(engine.tensor(Float32Array.from(values), like.shape), -1, 1));
+  try {
+    return await fn(pictures);
+  } finally {
+    pictures.dispose();
+  }
+}
+
+/** Means over all pictures of several batches, and the measures of the whole set. */
+export function summarise(batches: readonly Restored[]): Table {
   const names = [...(batches[0]?.scores.keys() ?? [])];
+  const outputs = (name: MethodName | "original") => batches.flatMap((b) => b.inception.get(name) ?? []);
   return new Map(
     names.map((name) => {
       const scores = batches.map((b) => b.scores.get(name) as Scores);
@@ -176,6 +211,7 @@ export function summarise(batches: readonly Restored[]): Map<MethodName, Measure
           ssim: all((s) => s.ssim),
           consistency: all((s) => s.consistency),
           ...(scores[0]?.lpips ? { lpips: all((s) => s.lpips ?? []) } : {}),
+          ...measureSet(outputs("original"), outputs(name)),
         },
       ];
     }),

@@ -6,14 +6,18 @@ import { predictedPeak } from "../../src/cli/memory.ts";
 import { priorFile } from "../../src/cli/prior-file.ts";
 import { evaluationOptions, setUpRun, withRunWeights } from "../../src/cli/train-setup.ts";
 import { resolveConfig } from "../../src/deft/config/resolve.ts";
+import { inceptionScore } from "../../src/deft/metrics/classifier.ts";
+import { frechetDistance, kernelDistance } from "../../src/deft/metrics/distances.ts";
+import { Moments } from "../../src/deft/metrics/moments.ts";
 import { restoreBatch, summarise, type Restored } from "../../src/deft/evaluate.ts";
 import { phantoms } from "../../src/deft/phantoms.ts";
 import { generatedMasks, makeTask } from "../../src/deft/task.ts";
 import { openWeights, writeWeights } from "../../src/io/weights.ts";
 import { Declarations } from "../../src/nn/parameter.ts";
 import { trunk, trunkChannels } from "../../src/nn/trunks.ts";
-import { Engine, openDevice } from "../../src/tensor/index.ts";
+import { concat, Engine, openDevice, reshape, slice, type Tensor } from "../../src/tensor/index.ts";
 import { randomArray } from "../helpers/check-op.ts";
+import { testEngine } from "../helpers/engine.ts";
 import { testAdapter } from "../helpers/gpu.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { op, storage, tensor, torchZip } from "../helpers/write-torch.ts";
@@ -80,7 +84,8 @@ test("a run takes its prior from a .pt file, and measures LPIPS where weights ar
     });
   };
   const plain = await run();
-  expect(summarise([plain.restored]).get("prior")).not.toHaveProperty("lpips");
+  for (const key of ["lpips", "fid", "kid", "inception_score"])
+    expect(summarise([plain.restored]).get("prior")).not.toHaveProperty(key);
   const measured = await run(`model.ckpt_path=${prior}`, `metrics.lpips_path=${perceptual}`);
   expect(measured.foretold).toBeGreaterThan(plain.foretold);
   expect(measured.restored.methods).toEqual(plain.restored.methods);
@@ -97,6 +102,52 @@ test("a run takes its prior from a .pt file, and measures LPIPS where weights ar
   }
   expect(summarise([measured.restored]).get("pinv")?.lpips).toBeGreaterThan(0);
   device.destroy();
+});
+
+test("FID, KID and Inception score of a run are those of all its batches", async () => {
+  const train = phantoms({ side: SIDE, length: 8 });
+  const { config } = resolveConfig(["model=phantoms", "dataset=phantoms", "algo.deg=sr4"]);
+  const engine = await testEngine();
+  const task = makeTask(config, SIDE, 1, generatedMasks(config, SIDE));
+  const batches = await withRunWeights(config, async (weights) => {
+    const run = await setUpRun(engine, { config, task, train, ...weights });
+    // Instead of Inception: the picture's own pixels, twice.
+    const inception = {
+      forward: (x: Tensor) => {
+        const pixels = reshape(x, [1, SIDE * SIDE]);
+        return { features: concat([pixels, pixels], 1), logits: slice(pixels, [0, 0], [1, 1008]) };
+      },
+    };
+    const options = { ...evaluationOptions(run, 2, { samples: 1, keepEvolution: false }), inception };
+    return [await restoreBatch(options, train, 0, 1), await restoreBatch(options, train, 1, 2)];
+  });
+  const set = (of: (b: Restored) => Float32Array) => {
+    const pixels = batches.flatMap((b) =>
+      Array.from({ length: b.count }, (_, k) => of(b).slice(k * SIDE ** 2, (k + 1) * SIDE ** 2)),
+    );
+    const clamped = pixels.map((p) => p.map((v) => Math.min(1, Math.max(-1, v))));
+    return {
+      features: { data: Float32Array.from(clamped.flatMap((p) => [...p, ...p])), dim: 2 * SIDE ** 2 },
+      clamped,
+    };
+  };
+  const [original, pinv] = [set((b) => b.original), set((b) => b.methods.get("pinv") as Float32Array)];
+  const moments = [original, pinv].map(({ features }) => {
+    const m = new Moments(features.dim);
+    m.add(features);
+    return m;
+  }) as [Moments, Moments];
+  const table = summarise(batches).get("pinv");
+  const all = [
+    [0, 1, 2],
+    [0, 1, 2],
+  ] as const;
+  const logits = Float32Array.from(pinv.clamped.flatMap((p) => [...p.slice(0, 1008)]));
+  expect(table?.fid).toBeCloseTo(frechetDistance(...moments), 8);
+  expect(table?.kid).toBeCloseTo(1000 * kernelDistance(original.features, pinv.features, [all]), 8);
+  expect(table?.inception_score).toBeCloseTo(inceptionScore({ data: logits, dim: 1008 })[0] as number, 12);
+  // One picture has no covariance.
+  expect(summarise(batches.slice(0, 1)).get("pinv")).not.toHaveProperty("fid");
 });
 
 test("weights of metrics that do not fit are refused before anything runs", async () => {

@@ -297,6 +297,9 @@ export const schema = {
     lpips_trunk_path: optional(
       text("", "torchvision's weights of the AlexNet, VGG16 or SqueezeNet 1.1 that the heads are for"),
     ),
+    inception_path: optional(
+      text("", "pytorch-fid's Inception-v3; null: FID, KID and Inception score are left out of the table"),
+    ),
   },
   wandb_config: {
     log: bool(false, "taken for compatibility: nothing is sent anywhere"),
