@@ -30,6 +30,7 @@ export function checkInputs(config: Config): void {
     checkFile("likelihood.forward_op.weights", likelihood.forward_op.weights, "the kernel-wizard's weights"),
     checkFile("htransform_model.ckpt_path", htransform.ckpt_path, "a weight file, or leave it out"),
     checkFile("classifier.ckpt_path", config.classifier.ckpt_path, "a weight file, or leave it out"),
+    ...checkMetrics(config.metrics),
   ].filter((line) => line !== null);
   if (missing.length > 0) throw new UserError(missing.slice(0, 3).join("\n"));
 }
@@ -44,6 +45,17 @@ function checkPrior(model: Config["model"]): string | null {
     file,
     "a weight file, or model=embedded for the prior that is included",
   );
+}
+
+function checkMetrics(metrics: Config["metrics"]): (string | null)[] {
+  const { lpips_path: heads, lpips_trunk_path: trunk, inception_path: inception } = metrics;
+  return [
+    heads === null && trunk !== null
+      ? "metrics.lpips_path: none given beside metrics.lpips_trunk_path; pass the linear heads of the LPIPS release"
+      : checkFile("metrics.lpips_path", heads, "the linear heads of the LPIPS release, or leave it out"),
+    checkFile("metrics.lpips_trunk_path", trunk, "torchvision's weights of its network, or leave it out"),
+    checkFile("metrics.inception_path", inception, "pytorch-fid's Inception-v3, or leave it out"),
+  ];
 }
 
 function checkData(group: string, name: string, root: string | null): string | null {

@@ -18,11 +18,13 @@ export async function predictedPeak(
   validation: ImageDataset,
 ): Promise<number> {
   const engine = new Engine(dryDevice(device));
-  const { priorWeights, startWeights } = parts;
+  const { priorWeights, startWeights, lpipsWeights: lpips, inceptionWeights: inception } = parts;
   const run = await setUpRun(engine, {
     ...parts,
     priorWeights: unread(priorWeights),
     startWeights: startWeights && unread(startWeights),
+    inceptionWeights: inception && unread(inception),
+    lpipsWeights: lpips && { heads: unread(lpips.heads), trunk: lpips.trunk && unread(lpips.trunk) },
   });
   const { config, fineTuning } = run;
   const { channels, side } = parts.train;

@@ -13,11 +13,10 @@ export function priorFile(model: string, ckptPath: string | null): string | null
 }
 
 /**
- * The network that a safetensors file states in its metadata, as `model.*` values; none for files of other
- * kinds and for public checkpoints. Reads the header only. Throws a UserError that names the file.
+ * The network that a weight file states in its metadata, as `model.*` values; none for public checkpoints.
+ * Reads the header only. Throws a UserError that names the file.
  */
 export async function readPriorNetwork(file: string): Promise<Preset> {
-  if (!file.toLowerCase().endsWith(".safetensors")) return {};
   const weights = await openWeights(file);
   await weights.close();
   try {

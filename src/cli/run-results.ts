@@ -12,7 +12,14 @@ import { writeWeights } from "../io/weights.ts";
 import { readState } from "../nn/state.ts";
 import type { OpenedGpu } from "./dawn.ts";
 import { renderReport } from "./report/report.ts";
-import { METHODS, type GridColumn, type GridRow, type Summary } from "./report/types.ts";
+import {
+  METHODS,
+  unmeasured,
+  WEIGHTED_MEASURES,
+  type GridColumn,
+  type GridRow,
+  type Summary,
+} from "./report/types.ts";
 import { atomicWrite, configToYaml, type RunFolder } from "./run-folder.ts";
 import { readStats } from "./stats.ts";
 
@@ -208,12 +215,19 @@ function printTable({ metrics }: Summary): void {
     deft: "DEFT, one sample",
     deft_mean4: "DEFT, mean of four",
   };
-  console.log(`${"".padEnd(20)}${"PSNR".padStart(9)}${"SSIM".padStart(8)}${"consistency".padStart(14)}`);
+  const extra = WEIGHTED_MEASURES.filter(({ key }) => METHODS.some((m) => metrics[m]?.[key] !== undefined));
+  const cells = (text: (measure: (typeof extra)[number]) => string | undefined) =>
+    extra.map((measure) => (text(measure) ?? "").padStart(10)).join("");
+  console.log(
+    `${"".padEnd(20)}${"PSNR".padStart(9)}${"SSIM".padStart(8)}${cells((e) => e.head)}${"consistency".padStart(14)}`,
+  );
   for (const m of METHODS) {
     const s = metrics[m];
     if (s)
       console.log(
-        `${label[m].padEnd(20)}${`${s.psnr.toFixed(2)} dB`.padStart(9)}${s.ssim.toFixed(3).padStart(8)}${`${s.consistency.toFixed(1)} dB`.padStart(14)}`,
+        `${label[m].padEnd(20)}${`${s.psnr.toFixed(2)} dB`.padStart(9)}${s.ssim.toFixed(3).padStart(8)}${cells((e) => s[e.key]?.toFixed(e.digits))}${`${s.consistency.toFixed(1)} dB`.padStart(14)}`,
       );
   }
+  const missing = unmeasured(metrics);
+  if (missing !== null) console.log(missing);
 }

@@ -9,7 +9,11 @@ import { hTransformConfig, priorConfig, scheduleOf } from "../deft/networks.ts";
 import { Prior } from "../deft/prior.ts";
 import { timesteps } from "../deft/schedule.ts";
 import type { makeTask } from "../deft/task.ts";
+import { UserError } from "../deft/errors.ts";
 import { openWeights, weightSource, type WeightFile } from "../io/weights.ts";
+import { Inception } from "../nn/inception.ts";
+import { Lpips } from "../nn/lpips.ts";
+import { smallestSide } from "../nn/trunks.ts";
 import { loadWeights, type WeightSource } from "../nn/state.ts";
 import type { Engine } from "../tensor/index.ts";
 import { priorFile } from "./prior-file.ts";
@@ -27,6 +31,10 @@ export interface RunParts {
   readonly priorWeights: NamedWeights;
   /** Of the h-transform to start from; null: a new one. */
   readonly startWeights: NamedWeights | null;
+  /** Of Inception-v3, to measure with; null: left out. */
+  readonly inceptionWeights: NamedWeights | null;
+  /** Of LPIPS, to measure with; null: left out. */
+  readonly lpipsWeights: { readonly heads: NamedWeights; readonly trunk: NamedWeights | null } | null;
 }
 
 export type Run = Awaited<ReturnType<typeof setUpRun>>;
@@ -34,7 +42,9 @@ export type Run = Awaited<ReturnType<typeof setUpRun>>;
 /** Opens the weight files of a run for as long as `fn` runs. Throws a UserError that names the file. */
 export async function withRunWeights<T>(
   config: Config,
-  fn: (weights: Pick<RunParts, "priorWeights" | "startWeights">) => Promise<T>,
+  fn: (
+    weights: Pick<RunParts, "priorWeights" | "startWeights" | "lpipsWeights" | "inceptionWeights">,
+  ) => Promise<T>,
 ): Promise<T> {
   const opened: WeightFile[] = [];
   const named = async (file: string): Promise<NamedWeights> => {
@@ -43,10 +53,13 @@ export async function withRunWeights<T>(
     return { file, source: weightSource(weights) };
   };
   try {
-    const start = config.htransform_model.ckpt_path;
+    const namedOrNull = (file: string | null) => (file === null ? null : named(file));
+    const heads = await namedOrNull(config.metrics.lpips_path);
     return await fn({
       priorWeights: await named(priorFile(config.model.name, config.model.ckpt_path) ?? ""),
-      startWeights: start === null ? null : await named(start),
+      startWeights: await namedOrNull(config.htransform_model.ckpt_path),
+      inceptionWeights: await namedOrNull(config.metrics.inception_path),
+      lpipsWeights: heads && { heads, trunk: await namedOrNull(config.metrics.lpips_trunk_path) },
     });
   } finally {
     for (const weights of opened) await weights.close();
@@ -55,7 +68,7 @@ export async function withRunWeights<T>(
 
 /** Loads the prior and builds what training needs. */
 export async function setUpRun(engine: Engine, parts: RunParts) {
-  const { config, task, train, priorWeights, startWeights } = parts;
+  const { config, task, train, priorWeights, startWeights, lpipsWeights, inceptionWeights: weights } = parts;
   const schedule = scheduleOf(config.diffusion);
   const options = {
     network: priorConfig(config.model),
@@ -72,7 +85,13 @@ export async function setUpRun(engine: Engine, parts: RunParts) {
   const fineTuning = new FineTuning({ engine, schedule, prior, network, task, config, totalSteps });
   if (startWeights !== null)
     await loadWeights(fineTuning.trainer.set, startWeights.source, "", startWeights.file);
-  return { engine, config, schedule, prior, task, batches, totalSteps, fineTuning };
+  const lpips = lpipsWeights && (await Lpips.load(engine, lpipsWeights.heads, lpipsWeights.trunk));
+  if (lpips && train.side < smallestSide[lpips.trunk])
+    throw new UserError(
+      `metrics.lpips_path: ${lpips.trunk} takes pictures of side ${smallestSide[lpips.trunk]} or more; got ${train.side}; leave it out or pass the heads of another network`,
+    );
+  const inception = weights && (await Inception.load(engine, weights.source, weights.file));
+  return { engine, config, schedule, prior, task, batches, totalSteps, fineTuning, lpips, inception };
 }
 
 /** The evaluation's settings; `keepEvolution` only where strips are asked for. */
@@ -81,8 +100,9 @@ export function evaluationOptions(
   numSteps: number,
   extra: Pick<EvaluationOptions, "samples" | "keepEvolution" | "onStep">,
 ): EvaluationOptions {
-  const { config, engine, schedule, prior, task, fineTuning } = run;
+  const { config, engine, schedule, prior, task, fineTuning, lpips, inception } = run;
   const { eta, use_ema: useAverage } = config.algo.val_args;
   const ts = timesteps(config.exp.start_step, config.exp.end_step, numSteps);
-  return { engine, schedule, prior, task, fineTuning, useAverage, eta, ts, seed: config.exp.seed, ...extra };
+  const measured = { engine, schedule, prior, task, fineTuning, lpips, inception };
+  return { ...measured, useAverage, eta, ts, seed: config.exp.seed, ...extra };
 }

@@ -1,10 +1,18 @@
 // Restoring held-out pictures with every method of the table, and measuring them.
-import { randomNormal, type Engine, type Tensor } from "../tensor/index.ts";
+import type { Lpips } from "../nn/lpips.ts";
+import { clamp, randomNormal, type Engine, type Tensor } from "../tensor/index.ts";
 import { streamOf, streams, upload } from "./batches.ts";
 import { bicubicUpsample } from "./bicubic.ts";
 import type { ImageDataset } from "./dataset.ts";
 import { measureNoisy, type FineTuning } from "./finetune.ts";
 import { average, consistency, meanOf, psnr, type ImageShape } from "./metrics.ts";
+import {
+  inceptionOf,
+  measureSet,
+  type FeatureNetwork,
+  type InceptionOutputs,
+  type SetMeasures,
+} from "./metrics/sets.ts";
 import type { Operator } from "./operator.ts";
 import type { Prior } from "./prior.ts";
 import { projectedPredict, sampleDdim, type Predict } from "./sample.ts";
@@ -19,7 +27,15 @@ export interface Measures {
   readonly psnr: number;
   readonly ssim: number;
   readonly consistency: number;
+  /** Absent where no weights were given. */
+  readonly lpips?: number;
 }
+
+/** Measures of the whole set beside them; absent where no weights were given. */
+export type Table = ReadonlyMap<MethodName, Measures & Partial<SetMeasures>>;
+
+/** The same, one number a picture. */
+type Scores = { readonly [K in keyof Measures]: ArrayLike<number> };
 
 export interface EvaluationOptions {
   readonly engine: Engine;
@@ -27,6 +43,10 @@ export interface EvaluationOptions {
   readonly prior: Prior;
   readonly task: Task;
   readonly fineTuning: FineTuning;
+  /** Measures with it too; without it LPIPS is left out. */
+  readonly lpips?: Lpips | null;
+  /** Measures FID, KID and Inception score; without it they are left out. */
+  readonly inception?: FeatureNetwork | null;
   readonly useAverage: boolean;
   readonly eta: number;
   /** Ascending timesteps of the sampler. */
@@ -54,10 +74,9 @@ export interface Restored {
   /** x̂0 of each step of the first sample, from noise to picture. */
   readonly evolution: readonly Float32Array[];
   /** One number a picture. */
-  readonly scores: ReadonlyMap<
-    MethodName,
-    { psnr: ArrayLike<number>; ssim: ArrayLike<number>; consistency: ArrayLike<number> }
-  >;
+  readonly scores: ReadonlyMap<MethodName, Scores>;
+  /** What Inception says of the pictures; empty without it. */
+  readonly inception: ReadonlyMap<MethodName | "original", InceptionOutputs>;
 }
 
 /** The measurement noise of the evaluation has a step number of its own, which training does not reach. */
@@ -126,22 +145,22 @@ export async function restoreBatch(
     );
   methods.set("deft", samples[0] as Float32Array);
   methods.set("deft_mean4", meanOf(samples));
-  const scores: Restored["scores"] = new Map(
-    await Promise.all(
-      [...methods].map(async ([name, values]) => {
-        const reached = await applyTo(operator, values, x);
-        const measures = {
-          psnr: psnr(values, original, shape),
-          ssim: ssim(values, original, shape),
-          consistency: consistency(reached, measurement.values, count),
-        };
-        return [name, measures] as const;
-      }),
-    ),
-  );
+  const scores = new Map<MethodName, Scores>();
+  for (const [name, values] of methods)
+    scores.set(name, {
+      psnr: psnr(values, original, shape),
+      ssim: ssim(values, original, shape),
+      consistency: consistency(await applyTo(operator, values, x), measurement.values, count),
+      ...(o.lpips ? { lpips: await perceptual(o.lpips, values, x) } : {}),
+    });
+  const inception = new Map<MethodName | "original", InceptionOutputs>();
+  const network = o.inception;
+  if (network)
+    for (const [name, values] of [["original", original] as const, ...methods])
+      inception.set(name, await withPictures(values, x, (pictures) => inceptionOf(network, pictures)));
   for (const t of [x, y, pinv, ...operator.held]) t.dispose();
   await engine.device.trim();
-  return { count, original, measurement, methods, evolution, scores };
+  return { count, original, measurement, methods, evolution, scores, inception };
 }
 
 /** A x̂ on the host. */
@@ -155,21 +174,50 @@ async function applyTo(operator: Operator, values: Float32Array, like: Tensor): 
   return out;
 }
 
-/** Means over all pictures of several batches. */
-export function summarise(batches: readonly Restored[]): Map<MethodName, Measures> {
+/** LPIPS of each restored picture against the original x. */
+function perceptual(lpips: Lpips, values: Float32Array, x: Tensor): Promise<Float32Array> {
+  const { engine } = x;
+  return withPictures(values, x, async (pictures) => {
+    const d = engine.noGrad(() => engine.scope(() => lpips.distance(pictures, x)));
+    const out = await d.read();
+    d.dispose();
+    return out;
+  });
+}
+
+/** Pictures on the GPU in the shape of another tensor, clamped to [-1, 1] as they are saved, while `fn` runs. */
+async function withPictures<T>(
+  values: Float32Array,
+  like: Tensor,
+  fn: (pictures: Tensor) => Promise<T>,
+): Promise<T> {
+  const { engine } = like;
+  const pictures = engine.scope(() => clamp(engine.tensor(Float32Array.from(values), like.shape), -1, 1));
+  try {
+    return await fn(pictures);
+  } finally {
+    pictures.dispose();
+  }
+}
+
+/** Means over all pictures of several batches, and the measures of the whole set. */
+export function summarise(batches: readonly Restored[]): Table {
   const names = [...(batches[0]?.scores.keys() ?? [])];
+  const outputs = (name: MethodName | "original") => batches.flatMap((b) => b.inception.get(name) ?? []);
   return new Map(
     names.map((name) => {
-      const all = (
-        pick: (s: {
-          psnr: ArrayLike<number>;
-          ssim: ArrayLike<number>;
-          consistency: ArrayLike<number>;
-        }) => ArrayLike<number>,
-      ) => average(batches.flatMap((b) => Array.from(pick(b.scores.get(name) as never))));
+      const scores = batches.map((b) => b.scores.get(name) as Scores);
+      const all = (pick: (s: Scores) => ArrayLike<number>) =>
+        average(scores.flatMap((s) => Array.from(pick(s))));
       return [
         name,
-        { psnr: all((s) => s.psnr), ssim: all((s) => s.ssim), consistency: all((s) => s.consistency) },
+        {
+          psnr: all((s) => s.psnr),
+          ssim: all((s) => s.ssim),
+          consistency: all((s) => s.consistency),
+          ...(scores[0]?.lpips ? { lpips: all((s) => s.lpips ?? []) } : {}),
+          ...measureSet(outputs("original"), outputs(name)),
+        },
       ];
     }),
   );

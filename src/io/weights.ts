@@ -1,5 +1,6 @@
 import { open, type FileHandle } from "node:fs/promises";
 import { UserError } from "../deft/errors.ts";
+import type { ByteSource } from "../nn/byte-source.ts";
 import { CheckpointError } from "../nn/errors.ts";
 import {
   encodeHeader,
@@ -16,37 +17,61 @@ import {
 } from "../nn/safetensors.ts";
 import type { WeightSource } from "../nn/state.ts";
 import { quoted } from "../nn/strict-json.ts";
+import { isTorch, parseTorch, readTorch, TORCH_START } from "../nn/torch-file.ts";
+import { allTensors, plainValues, weightTable } from "../nn/torch-tables.ts";
 import { writeAside } from "./write-aside.ts";
 
-/** An open safetensors file; tensors are read from the disk one at a time. Close it. */
+/** An open weight file; tensors are read from the disk one at a time. Close it. */
 export interface WeightFile {
-  /** In the order of their places in the file. */
+  /** In the order of their places in the file (safetensors) or as they were saved (PyTorch). */
   readonly names: readonly string[];
+  /** Of a PyTorch file: the plain values beside its tables, as texts or JSON. */
   readonly metadata: ReadonlyMap<string, string>;
-  info(name: string): TensorInfo;
-  /** The elements as stored. */
+  info(name: string): Stored;
+  /** The elements as stored, in row-major order. */
   read(name: string): Promise<RawTensor>;
   /** The elements as float32. */
   readF32(name: string): Promise<Float32Array<ArrayBuffer>>;
   close(): Promise<void>;
 }
 
-/** Opens a safetensors file and checks its header against its size. Throws UserError, which names the file. */
-export async function openWeights(file: string): Promise<WeightFile> {
+export type Stored = Pick<TensorInfo, "dtype" | "shape" | "bytes">;
+
+/** What a format gives; the rest of a WeightFile is the same for all. */
+interface Contents {
+  readonly tensors: ReadonlyMap<string, Stored & { read(): Promise<RawTensor> }>;
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+export interface OpenOptions {
+  /** All tensors of a PyTorch file under their full names, not only those of its table of weights (weightTable). */
+  readonly all?: boolean;
+}
+
+const EXPECTED = "pass the path of a .safetensors file or of one that torch.save wrote";
+
+/**
+ * Opens a safetensors or PyTorch file (zip or legacy), told apart by their first bytes, and checks it against its size. Nothing
+ * in it is executed. Throws UserError, which names the file.
+ */
+export async function openWeights(file: string, options: OpenOptions = {}): Promise<WeightFile> {
   let handle: FileHandle;
   try {
     handle = await open(file, "r");
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const fact = code === "ENOENT" ? "no such file" : `cannot be opened (${code})`;
-    throw new UserError(`${file}: ${fact}; pass the path of a .safetensors file`, { cause: error });
+    throw new UserError(`${file}: ${fact}; ${EXPECTED}`, { cause: error });
   }
   try {
     const info = await handle.stat();
-    if (!info.isFile()) throw new UserError(`${file}: not a file; pass the path of a .safetensors file`);
-    const length = headerLength(await readBytes(handle, 0, Math.min(8, info.size)), info.size);
-    const { tensors, metadata } = parseHeader(await readBytes(handle, 8, length), info.size);
-    return weightFile(file, handle, tensors, metadata);
+    if (!info.isFile()) throw new UserError(`${file}: not a file; ${EXPECTED}`);
+    const source = fileSource(handle, info.size);
+    const first = await source.read(0, Math.min(TORCH_START, source.size));
+    const contents = isTorch(first)
+      ? await torchContents(source, options.all ?? false)
+      : await safetensorsContents(source);
+    return weightFile(file, handle, contents);
   } catch (error) {
     await handle.close();
     if (error instanceof CheckpointError) throw new UserError(`${file}: ${error.message}`, { cause: error });
@@ -55,27 +80,39 @@ export async function openWeights(file: string): Promise<WeightFile> {
   }
 }
 
-function weightFile(
-  file: string,
-  handle: FileHandle,
-  tensors: ReadonlyMap<string, TensorInfo>,
-  metadata: ReadonlyMap<string, string>,
-): WeightFile {
-  const info = (name: string): TensorInfo => {
+async function safetensorsContents(source: ByteSource): Promise<Contents> {
+  const length = headerLength(await source.read(0, Math.min(8, source.size)), source.size);
+  const { tensors, metadata } = parseHeader(await source.read(8, length), source.size);
+  const readable = [...tensors].map(([name, info]) => {
+    const read = async () => viewRaw(info.dtype, await source.read(info.offset, info.bytes));
+    return [name, { ...info, read }] as const;
+  });
+  return { tensors: new Map(readable), metadata };
+}
+
+async function torchContents(source: ByteSource, all: boolean): Promise<Contents> {
+  const parsed = await parseTorch(source);
+  const chosen = all ? allTensors(parsed.root, source.size) : weightTable(parsed.root, source.size);
+  const readable = [...chosen].map(([name, tensor]) => {
+    const { shape, storage } = tensor;
+    const stored = { dtype: storage.dtype, shape, bytes: tensorBytes(storage.dtype, shape) };
+    return [name, { ...stored, read: () => readTorch(source, parsed, tensor) }] as const;
+  });
+  return { tensors: new Map(readable), metadata: plainValues(parsed.root) };
+}
+
+function weightFile(file: string, handle: FileHandle, { tensors, metadata }: Contents): WeightFile {
+  const info = (name: string) => {
     const found = tensors.get(name);
     if (!found) throw new UserError(`${file}: no tensor ${quoted(name)}; deft inspect lists what it holds`);
     return found;
-  };
-  const read = async (name: string): Promise<RawTensor> => {
-    const { dtype, offset, bytes } = info(name);
-    return viewRaw(dtype, await readBytes(handle, offset, bytes));
   };
   return {
     names: [...tensors.keys()],
     metadata,
     info,
-    read,
-    readF32: async (name) => toF32(info(name).dtype, await read(name)),
+    read: (name) => info(name).read(),
+    readF32: async (name) => toF32(info(name).dtype, await info(name).read()),
     close: () => handle.close(),
   };
 }
@@ -84,6 +121,11 @@ function weightFile(
 export function weightSource(file: WeightFile): WeightSource {
   return { names: file.names, shape: (name) => file.info(name).shape, read: (name) => file.readF32(name) };
 }
+
+const fileSource = (handle: FileHandle, size: number): ByteSource => ({
+  size,
+  read: (position, length) => readBytes(handle, position, length),
+});
 
 /** Bytes from `position` on, in a buffer of their own; an error where the file ends before. */
 async function readBytes(

@@ -22,6 +22,7 @@ export {
   type Layer,
   type Norm,
 } from "./layers.ts";
+export { Lpips, type LpipsFile } from "./lpips.ts";
 export { Declarations, Parameter, ParameterSet, type Init } from "./parameter.ts";
 export {
   encodeHeader,
@@ -45,4 +46,5 @@ export {
   type NamedArray,
   type WeightSource,
 } from "./state.ts";
+export { smallestSide, trunk, trunkChannels, trunkNames, type TrunkName } from "./trunks.ts";
 export { EncoderUNet, timeEmbed, UNet, type EncoderUNetConfig, type UNetConfig } from "./unet.ts";

@@ -15,23 +15,25 @@ export type Layer = (x: Tensor) => Tensor;
 interface ConvOptions {
   readonly kernel?: number;
   readonly stride?: number;
+  /** Zeros around the picture; half of the kernel without one. */
+  readonly padding?: number;
   /** Weights and bias start at zero (ADM's zero_module). */
   readonly zero?: boolean;
   /** Its weights stay float32 where the rest of a frozen network is float16. */
   readonly full?: boolean;
 }
 
-/** Convolution with "same" padding at stride 1. weight [out, in, k, k], bias [out]. */
+/** Convolution, without a padding given with "same" padding at stride 1. weight [out, in, k, k], bias [out]. */
 export function conv2dLayer(
   d: Declarations,
   inC: number,
   outC: number,
-  { kernel = 3, stride = 1, zero = false, full = false }: ConvOptions = {},
+  { kernel = 3, stride = 1, padding = kernel >> 1, zero = false, full = false }: ConvOptions = {},
 ): Layer {
   const init = zero ? 0 : fanIn(inC * kernel * kernel);
   const w = d.add("weight", [outC, inC, kernel, kernel], init, { halvable: !full });
   const b = d.add("bias", [outC], init);
-  return (x) => conv2d(x, w.value, b.value, { stride, padding: kernel >> 1 });
+  return (x) => conv2d(x, w.value, b.value, { stride, padding });
 }
 
 /** One-by-one convolution over [N, C, L]. weight [out, in, 1], bias [out]. */

@@ -3,7 +3,7 @@ import { CheckpointError } from "./errors.ts";
 import { parseStrictJson, quoted, type JsonValue } from "./strict-json.ts";
 
 /** Bytes an element, by the names that safetensors gives the types. */
-const BYTES = {
+export const BYTES = {
   F64: 8,
   F32: 4,
   F16: 2,

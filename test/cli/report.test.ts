@@ -124,7 +124,33 @@ describe("report", () => {
     ]) {
       expect(text).toContain(wanted);
     }
-    expect(text).not.toContain("Left out");
+    expect(text).not.toContain("Left out, not measured");
+    expect(text).toContain(
+      "Left out for want of weights: LPIPS (metrics.lpips_path), FID (metrics.inception_path), KID",
+    );
+    expect(renderReport(data())).not.toContain('scope="col">LPIPS');
+  });
+
+  it("has columns for what was measured with weights, the best of each bold", () => {
+    const some = data();
+    const { deft, prior } = some.summary.metrics;
+    deft!.lpips = 0.1234;
+    prior!.lpips = 0.4;
+    Object.assign(deft!, { fid: 20, kid: -1.5, inception_score: 3 });
+    Object.assign(prior!, { fid: 30, kid: 2, inception_score: 4 });
+    const html = renderReport(some);
+    expect(words(html)).toContain("LPIPS");
+    expect(words(html)).not.toContain("Left out");
+    expect([...html.matchAll(/<strong>(.*?)<\/strong>/g)].map((m) => m[1])).toEqual([
+      "4.00",
+      "0.123",
+      "20.0",
+      "-1.50",
+      "22.75",
+      "0.679",
+    ]);
+    expect(html).toContain("<td>0.400</td>");
+    expect(html).toContain("<td>–</td>");
   });
 
   it("marks the best PSNR and SSIM only", () => {

@@ -1,4 +1,4 @@
-// `deft inspect FILE`: what a weight file holds.
+// `deft inspect FILE`: what a weight file holds, safetensors or PyTorch.
 import { UserError } from "../../deft/errors.ts";
 import { quoted } from "../../nn/strict-json.ts";
 import { openWeights } from "../../io/weights.ts";
@@ -7,9 +7,9 @@ import { openWeights } from "../../io/weights.ts";
 export async function inspect(args: readonly string[]): Promise<void> {
   const [file, ...rest] = args;
   if (file === undefined || rest.length > 0) {
-    throw new UserError(`inspect: takes one file; got ${args.length}; usage: deft inspect FILE.safetensors`);
+    throw new UserError(`inspect: takes one file; got ${args.length}; usage: deft inspect FILE`);
   }
-  const weights = await openWeights(file);
+  const weights = await openWeights(file, { all: true });
   await weights.close();
   const rows = weights.names.map((name) => {
     const { dtype, shape } = weights.info(name);

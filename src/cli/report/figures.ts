@@ -2,43 +2,52 @@ import { formatBytes, formatCount, formatDuration, formatNumber } from "../forma
 import { METHOD_LABELS } from "./labels.ts";
 import { markup } from "./markup.ts";
 import type { Markup } from "./markup.ts";
-import { METHODS } from "./types.ts";
+import { METHODS, unmeasured, WEIGHTED_MEASURES } from "./types.ts";
 import type { ReportData, Summary } from "./types.ts";
 
 const COLUMNS = [
-  { key: "psnr", head: "PSNR", unit: "dB", digits: 2 },
-  { key: "ssim", head: "SSIM", unit: "", digits: 3 },
-  { key: "consistency", head: "Consistency", unit: "dB", digits: 1 },
+  { key: "psnr", head: "PSNR", unit: "dB", digits: 2, best: "largest" },
+  { key: "ssim", head: "SSIM", unit: "", digits: 3, best: "largest" },
+  ...WEIGHTED_MEASURES.map((measure) => ({ ...measure, unit: "" })),
+  { key: "consistency", head: "Consistency", unit: "dB", digits: 1, best: null },
 ] as const;
 
-/** The table of measures; methods without measures are named below it, the best PSNR and SSIM are bold. */
+/**
+ * The table of measures; methods without measures are named below it, the best of a column is bold.
+ * What needs weights has a column where it was measured, else it is named there too.
+ */
 export function measureTable(metrics: Summary["metrics"], pictures: number): Markup {
   const shown = METHODS.filter((method) => metrics[method] !== undefined);
   const missing = METHODS.filter((method) => metrics[method] === undefined);
-  const values = (key: "psnr" | "ssim") =>
-    shown.map((method) => metrics[method]![key]).filter((v) => Number.isFinite(v));
-  const best = { psnr: Math.max(...values("psnr")), ssim: Math.max(...values("ssim")) };
+  const columns = COLUMNS.filter(({ key }) => shown.some((method) => metrics[method]![key] !== undefined));
+  const bestOf = ({ key, best }: (typeof COLUMNS)[number]): number | null => {
+    const values = shown.map((method) => metrics[method]![key] ?? NaN).filter((v) => Number.isFinite(v));
+    if (best === null) return null;
+    return best === "largest" ? Math.max(...values) : Math.min(...values);
+  };
   const rows = shown.map((method) => {
     const { name, meaning } = METHOD_LABELS[method];
-    const cells = COLUMNS.map(({ key, digits }) => {
-      const value = metrics[method]![key];
-      const text = Number.isFinite(value) ? value.toFixed(digits) : "–";
-      const isBest = key !== "consistency" && value === best[key];
+    const cells = columns.map((column) => {
+      const value = metrics[method]![column.key] ?? NaN;
+      const text = Number.isFinite(value) ? value.toFixed(column.digits) : "–";
+      const isBest = value === bestOf(column);
       return markup`<td>${isBest ? markup`<strong>${text}</strong>` : text}</td>`;
     });
     return markup`<tr><th scope="row">${name}<small>${meaning}</small></th>${cells}</tr>
 `;
   });
-  const heads = COLUMNS.map(
+  const heads = columns.map(
     ({ head, unit }) =>
       markup`<th scope="col">${head}${unit === "" ? undefined : markup`<small>${unit}</small>`}</th>`,
   );
+  const smaller = columns.filter(({ best }) => best === "smallest").map(({ head }) => head);
+  const missingMeasures = unmeasured(metrics);
   const leftOut =
     missing.length === 0
       ? undefined
       : markup` Left out, not measured for this task: ${missing.map((m) => METHOD_LABELS[m].name).join("; ")}.`;
   return markup`<table class="measures"><thead><tr><td></td>${heads}</tr></thead><tbody>${rows}</tbody></table>
-<p class="note">Means over ${formatCount(pictures)} held-out picture${pictures === 1 ? undefined : "s"}; larger is better, the best is bold. PSNR and SSIM compare with the original. Consistency compares the restored picture, damaged again, with the measurement y: it tells whether a picture invents what y contradicts. A sample is one possible original, the mean of four the safest guess; so the mean scores higher and looks softer.${leftOut}</p>`;
+<p class="note">Means over ${formatCount(pictures)} held-out picture${pictures === 1 ? undefined : "s"}; larger is better${smaller.length > 0 ? ` (of ${smaller.join(", ")} smaller)` : undefined}, the best is bold. PSNR and SSIM compare with the original. Consistency compares the restored picture, damaged again, with the measurement y: it tells whether a picture invents what y contradicts. A sample is one possible original, the mean of four the safest guess; so the mean scores higher and looks softer.${leftOut}${missingMeasures === null ? undefined : ` ${missingMeasures}`}</p>`;
 }
 
 /** The four figures on top: quality, gain, fit, cost; each left out where it was not measured. */

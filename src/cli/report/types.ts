@@ -6,11 +6,16 @@ export type Method = (typeof METHODS)[number];
 export const GRID_COLUMNS = ["original", "measurement", ...METHODS] as const;
 export type GridColumn = (typeof GRID_COLUMNS)[number];
 
-/** Means over the evaluated pictures: PSNR in dB, SSIM, PSNR of A x̂ against y in dB. */
+/** Means over the evaluated pictures: PSNR in dB, SSIM, PSNR of A x̂ against y in dB, LPIPS where its weights were given. */
 export interface Scores {
   psnr: number;
   ssim: number;
   consistency: number;
+  lpips?: number;
+  fid?: number;
+  /** Times 1000. */
+  kid?: number;
+  inception_score?: number;
 }
 
 /** The adapter that computed: its sort, its own name, and the line that says why it was taken. */
@@ -32,6 +37,23 @@ export interface Summary {
   gpu_peak_bytes: number;
   /** SHA-256 over the final tensors of the h-transform in order of name, in hexadecimal. */
   htransform_sha256: string;
+}
+
+/** Measures that need weights from the user: the option that gives them, the head of their column, and which end is best. */
+export const WEIGHTED_MEASURES = [
+  { key: "lpips", option: "metrics.lpips_path", head: "LPIPS", digits: 3, best: "smallest" },
+  { key: "fid", option: "metrics.inception_path", head: "FID", digits: 1, best: "smallest" },
+  { key: "kid", option: "metrics.inception_path", head: "KID·10³", digits: 2, best: "smallest" },
+  { key: "inception_score", option: "metrics.inception_path", head: "Inception", digits: 2, best: "largest" },
+] as const;
+
+/** The text that names the measures that were not made, or null where all are there. */
+export function unmeasured(metrics: Summary["metrics"]): string | null {
+  const missing = WEIGHTED_MEASURES.filter(({ key }) =>
+    Object.values(metrics).every((s) => s[key] === undefined),
+  );
+  const texts = missing.map(({ head, option }) => `${head} (${option})`);
+  return texts.length > 0 ? `Left out for want of weights: ${texts.join(", ")}.` : null;
 }
 
 /** One evaluated picture: PNG files in base64, and PSNR in dB where known. */

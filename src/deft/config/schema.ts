@@ -304,6 +304,17 @@ export const schema = {
     resume: bool(false, "go on with the run of this name (--resume)"),
     seed: int(0, "seed of all random numbers", { min: 0, max: 4294967295 }),
   },
+  metrics: {
+    lpips_path: optional(
+      text("", "linear heads of LPIPS, or a file with its trunk too; null: LPIPS is left out of the table"),
+    ),
+    lpips_trunk_path: optional(
+      text("", "torchvision's weights of the AlexNet, VGG16 or SqueezeNet 1.1 that the heads are for"),
+    ),
+    inception_path: optional(
+      text("", "pytorch-fid's Inception-v3; null: FID, KID and Inception score are left out of the table"),
+    ),
+  },
   wandb_config: {
     log: bool(false, "taken for compatibility: nothing is sent anywhere"),
     project: optional(text("", "taken for compatibility")),

@@ -7,6 +7,7 @@ export { add, div, maximum, mul, sub } from "./binary.ts";
 export { cast } from "./cast.ts";
 export { concat } from "./concat.ts";
 export { reshape } from "./reshape.ts";
+export { maxPool2d, type MaxPoolOptions } from "./max-pool.ts";
 export { avgPool2d, upsampleNearest } from "./resample.ts";
 export { chunk, slice, split } from "./slice.ts";
 export {

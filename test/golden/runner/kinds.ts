@@ -1,4 +1,5 @@
 // Which handler computes the entries of a kind.
+import { checkpointKinds } from "./checkpoints.ts";
 import { deftKinds } from "./deft.ts";
 import type { Handler } from "./entry.ts";
 import { likelihoodKinds } from "./likelihoods.ts";
@@ -21,6 +22,7 @@ const table: Record<string, Handler> = {
   ...operatorKinds,
   ...deftKinds,
   ...metricKinds,
+  ...checkpointKinds,
 };
 
 /** The handler of a kind; undefined where the library has nothing for it. */

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { UserError } from "../../../src/deft/errors.ts";
-import { openWeights } from "../../../src/io/weights.ts";
+import { openWeights, type OpenOptions } from "../../../src/io/weights.ts";
 import type { Compare } from "./compare.ts";
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -28,6 +28,7 @@ export interface Fixture {
   readonly weights_from?: readonly WeightsFrom[];
   readonly inputs?: readonly TensorEntry[];
   readonly outputs: readonly (TensorEntry & Compare)[];
+  readonly extra_files?: readonly { readonly file: string }[];
   readonly tensor_lists?: { readonly [name: string]: readonly string[] };
 }
 
@@ -41,6 +42,7 @@ export interface Stored {
 }
 
 export interface Folder {
+  readonly path: string;
   readonly fixtures: readonly Fixture[];
   /** Fixture by id, or an Error that names it. */
   fixture(id: string): Fixture;
@@ -57,6 +59,7 @@ export async function openFolder(folder: string): Promise<Folder> {
   const manifest = JSON.parse(content) as { fixtures: Fixture[] };
   const byId = new Map(manifest.fixtures.map((f) => [f.id, f]));
   return {
+    path: folder,
     fixtures: manifest.fixtures,
     fixture(id) {
       const found = byId.get(id);
@@ -67,8 +70,9 @@ export async function openFolder(folder: string): Promise<Folder> {
   };
 }
 
-async function readTensors(file: string): Promise<Map<string, Stored>> {
-  const source = await openWeights(file);
+/** All tensors of a weight file. */
+export async function readTensors(file: string, options: OpenOptions = {}): Promise<Map<string, Stored>> {
+  const source = await openWeights(file, options);
   try {
     const tensors = new Map<string, Stored>();
     for (const name of source.names) {

@@ -1,6 +1,8 @@
 import { meanSquaredError, psnr, type ImageShape } from "../../../src/deft/metrics.ts";
+import { frechetDistance, kernelDistance, type SubsetPair } from "../../../src/deft/metrics/distances.ts";
+import { Moments, type Features } from "../../../src/deft/metrics/moments.ts";
 import { structuralSimilarity } from "../../../src/deft/ssim.ts";
-import { num, type Handler } from "./entry.ts";
+import { num, type Entry, type Handler } from "./entry.ts";
 
 const psnrOf: Handler = async (entry) => {
   const [x, sample] = [entry.stored("x"), entry.stored("sample")];
@@ -36,4 +38,44 @@ const ssimOf: Handler = async (entry) => {
   ]);
 };
 
-export const metricKinds: Record<string, Handler> = { psnr: psnrOf, ssim: ssimOf };
+/** Batch size of the streamed moments. */
+const STREAM = 16;
+
+const fidKidOf: Handler = async (entry) => {
+  const [a, b] = [featuresOf(entry, "features1"), featuresOf(entry, "features2")];
+  const [first, second] = [momentsOf(a), momentsOf(b)];
+  const streamed = momentsOf(a, STREAM);
+  return new Map<string, ArrayLike<number>>([
+    ["mu1", first.mean],
+    ["sigma1", first.covariance()],
+    ["mu2", second.mean],
+    ["sigma2", second.covariance()],
+    ["fid", [frechetDistance(first, second)]],
+    ["kid", [kernelDistance(a, b, subsetsOf(entry))]],
+    ["streamed_mu1", streamed.mean],
+    ["streamed_sigma1", streamed.covariance()],
+  ]);
+};
+
+const featuresOf = (entry: Entry, name: string): Features => {
+  const { data, shape } = entry.stored(name);
+  return { data, dim: shape[1] ?? 0 };
+};
+
+function momentsOf({ data, dim }: Features, batch = data.length): Moments {
+  const moments = new Moments(dim);
+  for (let i = 0; i < data.length; i += batch * dim)
+    moments.add({ data: data.subarray(i, i + batch * dim), dim });
+  return moments;
+}
+
+function subsetsOf(entry: Entry): SubsetPair[] {
+  const [a, b] = [entry.stored("kid_subset1"), entry.stored("kid_subset2")];
+  const m = a.shape[1] ?? 0;
+  return Array.from({ length: a.shape[0] ?? 0 }, (_, k) => [
+    a.data.subarray(k * m, (k + 1) * m),
+    b.data.subarray(k * m, (k + 1) * m),
+  ]);
+}
+
+export const metricKinds: Record<string, Handler> = { psnr: psnrOf, ssim: ssimOf, fid_kid: fidKidOf };
