@@ -7,6 +7,7 @@ import { moduleKinds } from "./modules.ts";
 import { heavyOps } from "./ops-heavy.ts";
 import { binaryOf, reductionOf, unaryHandler, unaryOf } from "./ops-light.ts";
 import { movementOps } from "./ops-movement.ts";
+import { samplerKinds } from "./samplers.ts";
 import { scheduleKinds } from "./schedules.ts";
 import { networkKinds } from "./whole-networks.ts";
 
@@ -18,6 +19,7 @@ const table: Record<string, Handler> = {
   ...scheduleKinds,
   ...likelihoodKinds,
   ...deftKinds,
+  ...samplerKinds,
   ...metricKinds,
 };
 
