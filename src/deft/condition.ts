@@ -24,7 +24,10 @@ export function condition(
   o: ConditionOptions,
 ): Tensor {
   return xt.engine.scope(() => {
-    const g = o.useLoggrad ? guidance(operator, y, x0Hat, o.sigmaY, o.convention) : operator.adjoint(y);
-    return concat([xt, ...(o.useX0hat ? [x0Hat] : []), ...operator.conditioning(y), g], 1);
+    const at = operator.guidanceAt === "xt" ? xt : x0Hat;
+    const g = o.useLoggrad
+      ? guidance(operator, y, at, o.sigmaY, o.convention)
+      : operator.adjoint(y, o.convention);
+    return concat([xt, ...(o.useX0hat ? [x0Hat] : []), ...operator.conditioning(y, x0Hat), g], 1);
   });
 }

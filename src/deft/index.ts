@@ -15,7 +15,7 @@ export { deftLoss, type LossInputs, type LossParts } from "./loss.ts";
 export { boxMasks, freeFormMasks, type MaskSource } from "./masks.ts";
 export { consistency, psnr, type ImageShape } from "./metrics.ts";
 export { hTransformConfig, priorConfig, scheduleOf } from "./networks.ts";
-export { type Convention, type Operator } from "./operator.ts";
+export { type Convention, type ImageSize, type Operator, type Spectral } from "./operator.ts";
 export { hdr } from "./operators/hdr.ts";
 export { inpainting } from "./operators/inpainting.ts";
 export { superResolution } from "./operators/super-resolution.ts";

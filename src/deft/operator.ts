@@ -1,6 +1,26 @@
-import type { Shape, Tensor } from "../tensor/index.ts";
+import { lincomb, type Shape, type Tensor } from "../tensor/index.ts";
 
 export type Convention = "exact" | "deft";
+
+/** [C, H, W] of an image. */
+export type ImageSize = readonly [channels: number, height: number, width: number];
+
+/**
+ * A = U Σ Vᵀ of a linear operator, for spectral methods (Kawar et al. 2022). D = C·H·W coefficients of an image, M ≤ D of a
+ * measurement: coefficient k < M of a measurement is that of the image times singular value k, Uᵀ A x = S · (Vᵀ x)[0 … M−1].
+ */
+export interface Spectral {
+  /** S >= 0: M values, or N·M where the images of the batch differ (image by image). */
+  readonly singularValues: Float32Array;
+  /** V c: [N, D] → [N, C, H, W]. */
+  v(coefficients: Tensor): Tensor;
+  /** Vᵀ x: [N, C, H, W] → [N, D]. */
+  vt(x: Tensor): Tensor;
+  /** U c: [N, M] → [N, ...outShape]. */
+  u(coefficients: Tensor): Tensor;
+  /** Uᵀ y: [N, ...outShape] → [N, M]. */
+  ut(y: Tensor): Tensor;
+}
 
 /**
  * A degradation y = A x of a batch of images x [N, C, H, W] in [-1, 1]. Noise is separate. An instance belongs to one
@@ -9,21 +29,65 @@ export type Convention = "exact" | "deft";
 export interface Operator {
   readonly name: string;
   /** [C, H, W] of an image and the shape of its measurement. */
-  readonly inShape: Shape;
+  readonly inShape: ImageSize;
   readonly outShape: Shape;
-  /** Tensors that the instance holds (masks): who keeps the operator past a scope keeps and disposes of them. */
+  /** Tensors that the instance holds (masks, matrices): who keeps the operator past a scope keeps and disposes of them. */
   readonly held: readonly Tensor[];
   /** A x. */
   apply(x: Tensor): Tensor;
-  /** Aᵀ y, the exact adjoint. */
-  adjoint(y: Tensor): Tensor;
-  /** A† y, a pseudo-inverse: A A† A = A. */
-  pinv(y: Tensor): Tensor;
-  /** Further conditioning channels for the h-transform, after x̂0 and before the guidance. */
-  conditioning(y: Tensor): Tensor[];
   /**
-   * The gradient of −½‖y − A x‖² by x, by convention: "exact" is Aᵀ(y − A x); "deft" the original code's own
-   * (golden/REFERENCE.md in the notes on conventions: in-painting has the opposite sign there).
+   * Aᵀ y, the exact adjoint of a linear operator, A† y of another. "deft" gives what the original code takes for it where that
+   * differs (ct).
+   */
+  adjoint(y: Tensor, convention?: Convention): Tensor;
+  /** A† y, a pseudo-inverse: A A† A = A where A is linear (ct: filtered back-projection). */
+  pinv(y: Tensor): Tensor;
+  /** Jᵀ v, J the Jacobian of A at x: [N, ...outShape] → [N, C, H, W]. */
+  vjp(x: Tensor, v: Tensor): Tensor;
+  /** The singular value decomposition, where there is one in closed form. */
+  readonly svd?: Spectral;
+  /** Further conditioning channels for the h-transform, after x̂0 and before the guidance. */
+  conditioning(y: Tensor, x0Hat: Tensor): Tensor[];
+  /** Where the guidance is evaluated: at x̂0, or at x_t (phase retrieval, spec section 3). */
+  readonly guidanceAt: "x0Hat" | "xt";
+  /**
+   * The gradient of −½‖y − A x‖² by x, by convention: "exact" is Jᵀ(y − A x), or the surrogate A†(y − A x) of an operator that
+   * has no useful gradient; "deft" the original code's own (golden/REFERENCE.md in the notes on conventions: in-painting has the
+   * opposite sign there).
    */
   residualGradient(y: Tensor, x: Tensor, convention: Convention): Tensor;
+}
+
+type Optional = "held" | "conditioning" | "guidanceAt" | "residualGradient";
+
+/** What an operator has to say of itself; the rest has a usual form. */
+export type OperatorParts = Omit<Operator, Optional> & Partial<Pick<Operator, Optional>>;
+
+/** An operator with its own parts, else: nothing held, no further channels, guidance Jᵀ(y − A x) at x̂0. */
+export function defineOperator(parts: OperatorParts): Operator {
+  const residualGradient = (y: Tensor, x: Tensor) => parts.vjp(x, lincomb(1, y, -1, parts.apply(x)));
+  const usual = { held: [], conditioning: () => [], guidanceAt: "x0Hat" as const, residualGradient };
+  return withParts(usual, parts);
+}
+
+/** The same for a linear operator: the Jacobian is A. */
+export function linearOperator(parts: Omit<OperatorParts, "vjp">): Operator {
+  return defineOperator(withParts({ vjp: (_x: Tensor, v: Tensor) => parts.adjoint(v) }, parts));
+}
+
+/** Both objects in one; getters stay getters. */
+function withParts<A extends object, B extends object>(usual: A, parts: B): A & B {
+  return Object.defineProperties(usual, Object.getOwnPropertyDescriptors(parts)) as A & B;
+}
+
+/** Jᵀ v of any differentiable function of x, through a tape of its own. */
+export function vjpByTape(f: (x: Tensor) => Tensor, x: Tensor, v: Tensor): Tensor {
+  const { engine } = x;
+  return engine.scope(() =>
+    engine.withTape(() => {
+      const leaf = x.alias();
+      leaf.requiresGrad = true;
+      return engine.gradients(f(leaf), [leaf], v)[0] as Tensor;
+    }),
+  );
 }

@@ -41,7 +41,7 @@ export function makeTask(config: Config, side: number, channels: number, masks: 
     },
   };
   if (part?.kind === "sr" && more.length === 0) {
-    const operator = superResolution(part.scale, [...shape]);
+    const operator = superResolution(part.scale, shape);
     return { ...common, scale: part.scale, operator: () => operator };
   }
   if ((part?.kind === "inp" || part?.kind === "in2") && more.length === 0) {
@@ -53,9 +53,9 @@ export function makeTask(config: Config, side: number, channels: number, masks: 
       ...common,
       scale: null,
       operator(engine, indices) {
-        const data = new Float32Array(indices.length * side * side);
-        indices.forEach((index, k) => data.set(masks.mask(index), k * side * side));
-        return inpainting(engine.tensor(data, [indices.length, 1, side, side], "masks"), [...shape]);
+        const values = new Float32Array(indices.length * side * side);
+        indices.forEach((index, k) => values.set(masks.mask(index), k * side * side));
+        return inpainting(engine, { values, shape: [indices.length, 1, side, side] }, shape);
       },
     };
   }

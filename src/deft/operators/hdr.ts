@@ -1,22 +1,21 @@
 import { affine, clamp, lincomb, type Tensor } from "../../tensor/index.ts";
-import type { Operator } from "../operator.ts";
+import { defineOperator, vjpByTape, type ImageSize, type Operator } from "../operator.ts";
 
 /**
  * hdr: y = clip(2x, −1, 1), of the image's shape. A† y = y/2, which also stands for the adjoint: the gradient is the
  * surrogate A†(y − A x), which does not vanish where the clip is flat, in both conventions (spec section 3).
  */
-export function hdr(inShape: readonly [number, number, number]): Operator {
+export function hdr(inShape: ImageSize): Operator {
   const apply = (x: Tensor) => clamp(affine(x, 2, 0), -1, 1);
   const pinv = (y: Tensor) => affine(y, 0.5, 0);
-  return {
+  return defineOperator({
     name: "hdr",
     inShape,
     outShape: inShape,
-    held: [],
     apply,
     adjoint: pinv,
     pinv,
-    conditioning: () => [],
+    vjp: (x, v) => vjpByTape(apply, x, v),
     residualGradient: (y, x) => pinv(lincomb(1, y, -1, apply(x))),
-  };
+  });
 }

@@ -47,7 +47,8 @@ const inpainted: Handler = async (entry) => {
   const shape = imageShape(entry.stored("x"));
   const masked = (indices: readonly number[]) => {
     const { kept, shape: maskShape } = masksOf(entry, indices);
-    return { kept, operator: inpainting(entry.hold(engine.tensor(kept, maskShape)), shape) };
+    const operator = inpainting(engine, { values: kept, shape: maskShape }, shape);
+    return { kept, operator };
   };
   const masks = new Map<string, Float32Array>();
   const result = await entry.compute(() => {

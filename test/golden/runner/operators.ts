@@ -1,6 +1,6 @@
 // Degradations from an entry's config: which operator, its masks, measurements in the operator's shape.
 import { hdr } from "../../../src/deft/operators/hdr.ts";
-import { inpainting } from "../../../src/deft/operators/inpainting.ts";
+import { inpainting, type Masks } from "../../../src/deft/operators/inpainting.ts";
 import { superResolution } from "../../../src/deft/operators/super-resolution.ts";
 import type { Convention, Operator } from "../../../src/deft/operator.ts";
 import { reshape, type Tensor } from "../../../src/tensor/index.ts";
@@ -24,7 +24,7 @@ export function conventionOf(config: Config): Convention {
 export function masksOf(
   entry: Entry,
   indices: readonly number[],
-): { kept: Float32Array<ArrayBuffer>; shape: number[] } {
+): { kept: Float32Array<ArrayBuffer>; shape: Masks["shape"] } {
   const { data, shape } = entry.stored("dense_masks");
   const [count = 1, h = 1, w] = shape;
   if (w === undefined) throw new Unsupported("masks that differ by channel");
@@ -49,9 +49,15 @@ export function operatorOf(
   if (deg === "hdr") return hdr(shape);
   if (deg === "inp" && entry.tensors.has("dense_masks")) {
     const { kept, shape: maskShape } = masksOf(entry, maskIndices);
-    return inpainting(entry.hold(entry.engine.tensor(kept, maskShape)), shape);
+    return held(entry, inpainting(entry.engine, { values: kept, shape: maskShape }, shape));
   }
   throw new Unsupported(`degradation ${deg}`);
+}
+
+/** An operator whose tensors live as long as the entry. */
+function held(entry: Entry, operator: Operator): Operator {
+  for (const t of operator.held) entry.hold(t);
+  return operator;
 }
 
 /** A measurement [N, …] in the operator's own shape; entries store it flattened or not. */
