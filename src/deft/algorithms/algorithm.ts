@@ -109,16 +109,8 @@ export function pullBack(
 }
 
 /** −½∇_x‖y − A x‖² = Jᵀ(y − A x), J the Jacobian of A at x. */
-export function pullResidual({ engine, operator, y }: Problem, x: Tensor): Tensor {
-  return engine.withTape(() =>
-    engine.scope(() => {
-      const leaf = x.alias();
-      leaf.requiresGrad = true;
-      const measured = operator.apply(leaf);
-      const residual = engine.noGrad(() => lincomb(1, y, -1, measured));
-      return engine.gradients(measured, [leaf], residual)[0] as Tensor;
-    }),
-  );
+export function pullResidual({ operator, y }: Problem, x: Tensor): Tensor {
+  return operator.vjp(x, lincomb(1, y, -1, operator.apply(x)));
 }
 
 /**

@@ -108,8 +108,8 @@ function noiseOf(
   });
   const draws = [normal([n, d]), ...(weak > 0 ? [normal([n, weak])] : []), normal([n, m])];
   const side = concat(draws, 1);
-  if (rows === 1) return indexSelect(side, engine.tensor(places), 1);
-  return reshape(indexSelect(reshape(side, [n * width]), engine.tensor(places), 0), [n, d]);
+  if (rows === 1) return indexSelect(side, 1, engine.tensor(places));
+  return reshape(indexSelect(reshape(side, [n * width]), 0, engine.tensor(places)), [n, d]);
 }
 
 /**

@@ -4,7 +4,9 @@ import { inpainting, type Masks } from "../../../src/deft/operators/inpainting.t
 import { superResolution } from "../../../src/deft/operators/super-resolution.ts";
 import type { Convention, Operator } from "../../../src/deft/operator.ts";
 import { reshape, type Tensor } from "../../../src/tensor/index.ts";
+import type { MatrixSvd } from "../../../src/deft/svd.ts";
 import { text, Unsupported, type Config, type Entry, type Values } from "./entry.ts";
+import type { Stored } from "./manifest.ts";
 
 export type ImageShape = readonly [c: number, h: number, w: number];
 
@@ -45,13 +47,23 @@ export function operatorOf(
   maskIndices: readonly number[],
 ): Operator {
   const factor = /^sr(\d+)$/.exec(deg)?.[1];
-  if (factor) return superResolution(Number(factor), shape);
+  if (factor) return superResolution(Number(factor), shape, recordedSvd(entry));
   if (deg === "hdr") return hdr(shape);
   if (deg === "inp" && entry.tensors.has("dense_masks")) {
     const { kept, shape: maskShape } = masksOf(entry, maskIndices);
     return held(entry, inpainting(entry.engine, { values: kept, shape: maskShape }, shape));
   }
   throw new Unsupported(`degradation ${deg}`);
+}
+
+/** The recorded decomposition of an operator's small matrix, in whose basis noise was drawn; undefined where there is none. */
+function recordedSvd(entry: Entry): MatrixSvd | undefined {
+  if (!entry.tensors.has("op.V_small")) return undefined;
+  const [u, s, v] = ["U", "singulars", "V"].map((name) => entry.stored(`op.${name}_small`));
+  if (!u || !s || !v) return undefined;
+  const [rows = 1, columns = 1] = [u.shape[0], v.shape[0]];
+  const f64 = ({ data }: Stored): Float64Array => Float64Array.from(data);
+  return { rows, columns, u: f64(u), s: f64(s), v: f64(v) };
 }
 
 /** An operator whose tensors live as long as the entry. */
