@@ -19,6 +19,8 @@ const CLAMP = 12u; //!param
 const AFFINE = 13u; //!param
 const RECIPROCAL = 14u; //!param
 const SILU = 15u; //!param
+const FLOOR = 16u; //!param
+const ROUND = 17u; //!param
 struct Params { n4: u32, a: f32, b: f32 }
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> dy: array<vec4f>;
@@ -87,6 +89,12 @@ fn f(v: vec4f) -> Pair {
   //!if OP == SILU
   let s = 1.0 / (1.0 + exp(-v));
   return Pair(v * s, s * (1.0 + v * (1.0 - s)));
+  //!end
+  //!if OP == FLOOR
+  return Pair(floor(v), vec4f());
+  //!end
+  //!if OP == ROUND
+  return Pair(round(v), vec4f());
   //!end
 }
 

@@ -7,7 +7,7 @@ import * as wgsl from "./wgsl.gen.ts";
 
 export const unaryOps = [
   ...["relu", "leakyRelu", "sigmoid", "tanh", "exp", "log", "sqrt", "rsqrt", "square", "abs", "sin", "cos"],
-  ...["clamp", "affine", "reciprocal", "silu"],
+  ...["clamp", "affine", "reciprocal", "silu", "floor", "round"],
 ] as const;
 export type UnaryOp = (typeof unaryOps)[number];
 

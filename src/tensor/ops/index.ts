@@ -14,11 +14,13 @@ export {
   clamp,
   cos,
   exp,
+  floor,
   leakyRelu,
   log,
   neg,
   reciprocal,
   relu,
+  round,
   rsqrt,
   sigmoid,
   silu,
@@ -41,3 +43,4 @@ export { timestepEmbedding } from "./timestep-embedding.ts";
 export { logSoftmax, softmax } from "./softmax.ts";
 export { fft2, type Complex, type Fft2Options } from "./fft2.ts";
 export { gridSample, type GridSampleOptions } from "./grid-sample.ts";
+export { backprojection, pixelBackprojection, radon, type RadonPlan } from "./radon.ts";

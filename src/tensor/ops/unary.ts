@@ -58,6 +58,10 @@ export const clamp = unary<[lo: number, hi: number]>("clamp");
 export const affine = unary<[a: number, b: number]>("affine");
 /** x * sigmoid(x). Elfwing et al. 2018. */
 export const silu = unary<[]>("silu");
+/** The largest whole number not above x; the gradient is 0. */
+export const floor = unary<[]>("floor");
+/** The nearest whole number, of two the even one, as in PyTorch; the gradient is 0. */
+export const round = unary<[]>("round");
 /** 1 / x. */
 export const reciprocal = unary<[]>("reciprocal");
 

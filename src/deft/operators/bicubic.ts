@@ -1,0 +1,52 @@
+import type { Engine } from "../../tensor/index.ts";
+import { UserError } from "../errors.ts";
+import type { ImageSize, Operator } from "../operator.ts";
+import { svd } from "../svd.ts";
+import { separable, type SeparableSvd } from "./separable.ts";
+
+/**
+ * bicubic{k}: reduction by k with Keys' kernel (a = −0.5) of 4k taps, separable, reflected at the edges, [C,H,W] →
+ * [C,H/k,W/k]. Both sides must be multiples of k. Keys 1981, golden/REFERENCE.md section D.
+ */
+export function bicubic(
+  engine: Engine,
+  k: number,
+  inShape: ImageSize,
+  matrices = bicubicMatrices(k, inShape),
+): Operator {
+  return separable(engine, `bicubic${k}`, inShape, matrices);
+}
+
+/** Decompositions of the reductions of rows and columns; float64 on the host, so worth keeping for the next batch. */
+export function bicubicMatrices(k: number, [, h, w]: ImageSize): SeparableSvd {
+  if (!Number.isInteger(k) || k < 2)
+    throw new UserError(`bicubic${k}: the factor is ${k}; expected a whole number from 2 on`);
+  if (h % k !== 0 || w % k !== 0)
+    throw new UserError(`bicubic${k}: image ${h}x${w}; expected sides that are multiples of ${k}`);
+  const rows = svd(reduction(k, h), h / k, h);
+  return { rows, columns: w === h ? rows : svd(reduction(k, w), w / k, w) };
+}
+
+/** The matrix of one axis: row n holds the taps around ⌊k/2⌋ + n·k. */
+function reduction(k: number, side: number): Float64Array {
+  const taps = Array.from({ length: 4 * k }, (_, i) => keys(Math.abs((i - 2 * k + 0.5) / k)));
+  const total = taps.reduce((a, b) => a + b, 0);
+  const matrix = new Float64Array((side / k) * side);
+  for (let row = 0; row < side / k; row++)
+    taps.forEach((tap, i) => {
+      const at = row * side + reflect(Math.floor(k / 2) + row * k - 2 * k + i, side);
+      matrix[at] = (matrix[at] as number) + tap / total;
+    });
+  return matrix;
+}
+
+/** The place that −j−1 and 2·side−1−j stand for. */
+function reflect(j: number, side: number): number {
+  const place = ((j % (2 * side)) + 2 * side) % (2 * side);
+  return place < side ? place : 2 * side - 1 - place;
+}
+
+function keys(x: number): number {
+  if (x <= 1) return 1.5 * x ** 3 - 2.5 * x ** 2 + 1;
+  return x < 2 ? -0.5 * x ** 3 + 2.5 * x ** 2 - 4 * x + 2 : 0;
+}

@@ -1,0 +1,79 @@
+import { conv2d, convTranspose2d, reshape, type Engine, type Tensor } from "../../tensor/index.ts";
+import { UserError } from "../errors.ts";
+import { linearOperator, type ImageSize, type Operator } from "../operator.ts";
+import { leastSquares } from "./least-squares.ts";
+import { continuation, continued, folded, type Continuation } from "./padding.ts";
+
+/** A blur kernel on the host, row by row; its values sum to one. */
+export interface BlurKernel {
+  readonly values: ArrayLike<number>;
+  readonly height: number;
+  readonly width: number;
+}
+
+export interface BlurOptions {
+  /** How the picture goes on outside; `valid`: only where the kernel lies inside. */
+  readonly padding: Continuation | "valid";
+  /** Steps of conjugate gradients behind A†. */
+  readonly steps: number;
+}
+
+export const blurDefaults: BlurOptions = { padding: "reflect", steps: 100 };
+
+/** Largest difference of a kernel's sum from one. */
+const SUM_TOLERANCE = 1e-3;
+
+/**
+ * Convolution of every channel with a kernel (flipped, as convolutions are): [C,H,W] → [C,H,W] for odd kernels, smaller with
+ * `valid`. Aᵀ is the exact adjoint, A† least squares by conjugate gradients.
+ */
+export function blur(
+  engine: Engine,
+  kernel: BlurKernel,
+  inShape: ImageSize,
+  options: Partial<BlurOptions> = {},
+): Operator {
+  const { padding, steps } = { ...blurDefaults, ...options };
+  const { height: kh, width: kw } = kernel;
+  const [c, h, w] = inShape;
+  checkKernel(kernel);
+  const flipped = Float32Array.from(kernel.values).reverse();
+  const weight = engine.tensor(flipped, [1, 1, kh, kw], "blur kernel");
+  const isValid = padding === "valid";
+  const [top, left] = isValid ? [0, 0] : [kh >> 1, kw >> 1];
+  const outShape = [c, h + 2 * top - kh + 1, w + 2 * left - kw + 1];
+  if (Math.min(...outShape) < 1)
+    throw new UserError(`blur: kernel ${kh}x${kw} for images ${h}x${w}; expected one that fits inside`);
+  const edges = isValid
+    ? null
+    : ([continuation(engine, padding, h, top, top), continuation(engine, padding, w, left, left)] as const);
+  const planes = (x: Tensor) => reshape(x, [x.dim(0) * c, 1, x.dim(2), x.dim(3)]);
+  const images = (x: Tensor) => reshape(x, [x.dim(0) / c, c, x.dim(2), x.dim(3)]);
+  const apply = (x: Tensor) =>
+    x.engine.scope(() => images(conv2d(planes(edges ? continued(x, ...edges) : x), weight, null)));
+  const adjoint = (y: Tensor) =>
+    y.engine.scope(() => {
+      const wide = images(convTranspose2d(planes(y), weight, null));
+      return edges ? folded(wide, ...edges) : wide;
+    });
+  return linearOperator({
+    name: "blur",
+    inShape,
+    outShape,
+    held: [weight, ...(edges ?? [])],
+    apply,
+    adjoint,
+    pinv: (y) => leastSquares({ apply, adjoint }, y, steps),
+  });
+}
+
+/** Throws a UserError unless the kernel has its values and they sum to one. */
+export function checkKernel({ values, height, width }: BlurKernel): void {
+  if (values.length !== height * width || values.length === 0)
+    throw new UserError(`blur: a kernel of ${values.length} values; expected ${height}x${width}`);
+  const sum = Array.from(values).reduce((a, b) => a + b, 0);
+  if (!(Math.abs(sum - 1) <= SUM_TOLERANCE))
+    throw new UserError(
+      `blur: the kernel's values sum to ${Number(sum.toPrecision(6))}; expected 1, divide the kernel by its sum`,
+    );
+}
