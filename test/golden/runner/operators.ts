@@ -1,4 +1,6 @@
 // Degradations from an entry's config: which operator, its masks, measurements in the operator's shape.
+import { color } from "../../../src/deft/operators/color.ts";
+import { denoising } from "../../../src/deft/operators/denoising.ts";
 import { hdr } from "../../../src/deft/operators/hdr.ts";
 import { inpainting, type Masks } from "../../../src/deft/operators/inpainting.ts";
 import { superResolution } from "../../../src/deft/operators/super-resolution.ts";
@@ -53,7 +55,21 @@ export function operatorOf(
     const { kept, shape: maskShape } = masksOf(entry, maskIndices);
     return held(entry, inpainting(entry.engine, { values: kept, shape: maskShape }, shape));
   }
+  if (deg === "deno") return denoising(shape);
+  if (deg === "color") return color(shape, recordedSvd(entry));
+  if (deg === "in2") return held(entry, inpainting(entry.engine, flatMasksOf(entry, maskIndices, shape), shape));
   throw new Unsupported(`degradation ${deg}`);
+}
+
+/** Masks stored as [n, C·H·W], 1 = kept, one an image by number. */
+function flatMasksOf(entry: Entry, indices: readonly number[], shape: ImageShape): Masks {
+  const { data, shape: stored } = entry.stored("dense_masks");
+  const size = stored[1] ?? 1;
+  const values = new Float32Array(indices.length * size);
+  indices.forEach((index, image) => {
+    for (let i = 0; i < size; i++) values[image * size + i] = data[index * size + i] as number;
+  });
+  return { values, shape: [indices.length, ...shape] };
 }
 
 /** The recorded decomposition of an operator's small matrix, in whose basis noise was drawn; undefined where there is none. */
