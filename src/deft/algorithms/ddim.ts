@@ -21,12 +21,7 @@ function sampled(p: Problem, eta: number, predict: Predict, start: Tensor): Prom
  * (Meng et al. 2022). One network call a step.
  */
 export const ddim = defineAlgorithm("ddim", 1, { eta: 0.5, sdedit: false }, (p, { eta, sdedit }) =>
-  sampled(
-    p,
-    eta,
-    priorPredict(p.schedule, p.prior),
-    sdedit ? startFromPinv(p) : p.draws.normal(pictures(p)),
-  ),
+  sampled(p, eta, priorPredict(p.schedule, p.prior), sdedit ? startFromPinv(p) : p.draws.normal(pictures(p))),
 );
 
 /** DEFT with a trained h-transform (sample.ts: deftPredict): one call of the prior and one of the h-transform a step. */

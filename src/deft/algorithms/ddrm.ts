@@ -79,7 +79,10 @@ function rulesOf({ svd, d, m, rows }: Coordinates, rule: (singular: number | nul
 
 /** One factor of all rules, [rows, D]. */
 function factors(engine: Engine, rules: readonly Rule[], d: number, name: "x0" | "eps" | "y" | "z"): Tensor {
-  return engine.tensor(Float32Array.from(rules, (r) => r[name]), [rules.length / d, d]);
+  return engine.tensor(
+    Float32Array.from(rules, (r) => r[name]),
+    [rules.length / d, d],
+  );
 }
 
 /**

@@ -20,7 +20,7 @@ export const sdsObjective = ({ schedule }: Problem, o: SdsOptions): Objective =>
 
 /** As many rounds as there are timesteps, each at one of them, drawn uniformly. */
 export function* randomLevels({ ts, draws }: Problem): Iterable<[number]> {
-  for (const _ of ts) yield [ts[Math.floor(draws.uniform() * ts.length)] as number];
+  for (let k = 0; k < ts.length; k++) yield [ts[Math.floor(draws.uniform() * ts.length)] as number];
 }
 
 /**

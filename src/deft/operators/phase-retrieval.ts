@@ -64,7 +64,10 @@ export function phaseRetrieval(inShape: ImageSize, options: Partial<PhaseOptions
     guidanceAt: "xt",
     conditioning: (y, x0Hat) => [
       y.engine.scope(() => picture(backwards(withMagnitude(y, fft2(place(x0Hat), null, TRANSFORM))))),
-      hybridInputOutput({ y, start: place(x0Hat), inside: place(affine(x0Hat, 0, 1)), iterations, beta }, crop),
+      hybridInputOutput(
+        { y, start: place(x0Hat), inside: place(affine(x0Hat, 0, 1)), iterations, beta },
+        crop,
+      ),
     ],
     residualGradient(y, x, convention) {
       const g = pullback(x, lincomb(1, y, -1, apply(x)));

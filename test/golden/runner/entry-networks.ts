@@ -57,7 +57,10 @@ export class Networks {
   }
 }
 
-export async function withNetworks(entry: Entry, run: (networks: Networks) => Promise<Result>): Promise<Result> {
+export async function withNetworks(
+  entry: Entry,
+  run: (networks: Networks) => Promise<Result>,
+): Promise<Result> {
   const networks = new Networks(entry);
   try {
     return await run(networks);

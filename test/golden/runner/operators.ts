@@ -57,7 +57,8 @@ export function operatorOf(
   }
   if (deg === "deno") return denoising(shape);
   if (deg === "color") return color(shape, recordedSvd(entry));
-  if (deg === "in2") return held(entry, inpainting(entry.engine, flatMasksOf(entry, maskIndices, shape), shape));
+  if (deg === "in2")
+    return held(entry, inpainting(entry.engine, flatMasksOf(entry, maskIndices, shape), shape));
   throw new Unsupported(`degradation ${deg}`);
 }
 
