@@ -4,7 +4,7 @@ import { linearOperator, type ImageSize, type Operator } from "../operator.ts";
 import { leastSquares } from "./least-squares.ts";
 import { continuation, continued, folded, type Continuation } from "./padding.ts";
 
-/** A blur kernel on the host, row by row; its values sum to one. */
+/** A blur kernel on the host, row by row. */
 export interface BlurKernel {
   readonly values: ArrayLike<number>;
   readonly height: number;
@@ -16,9 +16,11 @@ export interface BlurOptions {
   readonly padding: Continuation | "valid";
   /** Steps of conjugate gradients behind A†. */
   readonly steps: number;
+  /** Refuse a kernel whose values do not sum to one, which would also change the brightness. */
+  readonly isNormalised: boolean;
 }
 
-export const blurDefaults: BlurOptions = { padding: "reflect", steps: 100 };
+export const blurDefaults: BlurOptions = { padding: "reflect", steps: 100, isNormalised: true };
 
 /** Largest difference of a kernel's sum from one. */
 const SUM_TOLERANCE = 1e-3;
@@ -33,10 +35,10 @@ export function blur(
   inShape: ImageSize,
   options: Partial<BlurOptions> = {},
 ): Operator {
-  const { padding, steps } = { ...blurDefaults, ...options };
+  const { padding, steps, isNormalised } = { ...blurDefaults, ...options };
   const { height: kh, width: kw } = kernel;
   const [c, h, w] = inShape;
-  checkKernel(kernel);
+  checkKernel(kernel, isNormalised);
   const flipped = Float32Array.from(kernel.values).reverse();
   const weight = engine.tensor(flipped, [1, 1, kh, kw], "blur kernel");
   const isValid = padding === "valid";
@@ -67,12 +69,12 @@ export function blur(
   });
 }
 
-/** Throws a UserError unless the kernel has its values and they sum to one. */
-export function checkKernel({ values, height, width }: BlurKernel): void {
+/** Throws a UserError unless the kernel has its values and, when asked, they sum to one. */
+export function checkKernel({ values, height, width }: BlurKernel, isNormalised = true): void {
   if (values.length !== height * width || values.length === 0)
     throw new UserError(`blur: a kernel of ${values.length} values; expected ${height}x${width}`);
   const sum = Array.from(values).reduce((a, b) => a + b, 0);
-  if (!(Math.abs(sum - 1) <= SUM_TOLERANCE))
+  if (isNormalised && !(Math.abs(sum - 1) <= SUM_TOLERANCE))
     throw new UserError(
       `blur: the kernel's values sum to ${Number(sum.toPrecision(6))}; expected 1, divide the kernel by its sum`,
     );

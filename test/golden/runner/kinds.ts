@@ -4,6 +4,7 @@ import type { Handler } from "./entry.ts";
 import { likelihoodKinds } from "./likelihoods.ts";
 import { metricKinds } from "./metrics.ts";
 import { moduleKinds } from "./modules.ts";
+import { operatorKinds } from "./operator-kinds.ts";
 import { heavyOps } from "./ops-heavy.ts";
 import { binaryOf, reductionOf, unaryHandler, unaryOf } from "./ops-light.ts";
 import { movementOps } from "./ops-movement.ts";
@@ -18,6 +19,7 @@ const table: Record<string, Handler> = {
   ...networkKinds,
   ...scheduleKinds,
   ...likelihoodKinds,
+  ...operatorKinds,
   ...deftKinds,
   ...samplerKinds,
   ...metricKinds,

@@ -1,14 +1,20 @@
 // Degradations from an entry's config: which operator, its masks, measurements in the operator's shape.
+import { bicubic, bicubicMatrices } from "../../../src/deft/operators/bicubic.ts";
 import { color } from "../../../src/deft/operators/color.ts";
+import { compose, imageSizeOf } from "../../../src/deft/operators/compose.ts";
+import { ct } from "../../../src/deft/operators/ct.ts";
+import { deblur } from "../../../src/deft/operators/deblur.ts";
 import { denoising } from "../../../src/deft/operators/denoising.ts";
 import { hdr } from "../../../src/deft/operators/hdr.ts";
 import { inpainting, type Masks } from "../../../src/deft/operators/inpainting.ts";
+import { jpeg } from "../../../src/deft/operators/jpeg.ts";
+import { phaseRetrieval } from "../../../src/deft/operators/phase-retrieval.ts";
+import { quantisation } from "../../../src/deft/operators/quantisation.ts";
 import { superResolution } from "../../../src/deft/operators/super-resolution.ts";
 import type { Convention, Operator } from "../../../src/deft/operator.ts";
-import { reshape, type Tensor } from "../../../src/tensor/index.ts";
 import type { MatrixSvd } from "../../../src/deft/svd.ts";
+import { reshape, type Tensor } from "../../../src/tensor/index.ts";
 import { text, Unsupported, type Config, type Entry, type Values } from "./entry.ts";
-import type { Stored } from "./manifest.ts";
 
 export type ImageShape = readonly [c: number, h: number, w: number];
 
@@ -22,69 +28,98 @@ export function conventionOf(config: Config): Convention {
 }
 
 /**
- * Kept pixels (1 = kept) of the masks `indices`, counted modulo the number stored, one an image: [N, 1, H, W]. Stored masks
- * of shape [n, H, W] have 1 = missing.
+ * Kept pixels (1 = kept) of the masks `indices`, counted modulo the number stored, one an image. Stored masks of shape [n, H, W]
+ * have 1 = missing; flattened ones [n, C·H·W] have 1 = kept.
  */
 export function masksOf(
   entry: Entry,
   indices: readonly number[],
+  [c, h, w]: ImageShape,
 ): { kept: Float32Array<ArrayBuffer>; shape: Masks["shape"] } {
   const { data, shape } = entry.stored("dense_masks");
-  const [count = 1, h = 1, w] = shape;
-  if (w === undefined) throw new Unsupported("masks that differ by channel");
-  const size = h * w;
+  const [count = 1] = shape;
+  const isFlat = shape.length === 2;
+  const size = isFlat ? c * h * w : h * w;
   const kept = new Float32Array(indices.length * size);
   indices.forEach((index, image) => {
     const from = (((index % count) + count) % count) * size;
-    for (let i = 0; i < size; i++) kept[image * size + i] = 1 - (data[from + i] as number);
+    for (let i = 0; i < size; i++) {
+      const v = data[from + i] as number;
+      kept[image * size + i] = isFlat ? v : 1 - v;
+    }
   });
-  return { kept, shape: [indices.length, 1, h, w] };
+  return { kept, shape: [indices.length, isFlat ? c : 1, h, w] };
 }
 
-/** The operator that `deg` names, for images of `shape`; its masks are held by the entry. */
+/** The decomposition that an entry stores: null spaces have no natural basis. Undefined where it stores none. */
+export function storedSvd(entry: Entry, columns: number): MatrixSvd | undefined {
+  const [u, s, v] = ["U_small", "singulars_small", "V_small"].map((name) => entry.tensors.get(`op.${name}`));
+  if (!u || !s || !v || v.shape[0] !== columns) return undefined;
+  const f64 = (t: { data: ArrayLike<number> }) => Float64Array.from(t.data);
+  return { rows: s.data.length, columns, u: f64(u), s: f64(s), v: f64(v) };
+}
+
+/** The operator that `deg` names, for images of `shape`; what it holds is held by the entry. */
 export function operatorOf(
   entry: Entry,
   deg: string,
   shape: ImageShape,
   maskIndices: readonly number[],
 ): Operator {
-  const factor = /^sr(\d+)$/.exec(deg)?.[1];
-  if (factor) return superResolution(Number(factor), shape, recordedSvd(entry));
-  if (deg === "hdr") return hdr(shape);
-  if (deg === "inp" && entry.tensors.has("dense_masks")) {
-    const { kept, shape: maskShape } = masksOf(entry, maskIndices);
-    return held(entry, inpainting(entry.engine, { values: kept, shape: maskShape }, shape));
+  const parts: Operator[] = [];
+  for (const part of deg.split("-")) {
+    const last = parts.at(-1);
+    parts.push(partOf(entry, part, last ? imageSizeOf(last) : shape, maskIndices));
   }
-  if (deg === "deno") return denoising(shape);
-  if (deg === "color") return color(shape, recordedSvd(entry));
-  if (deg === "in2")
-    return held(entry, inpainting(entry.engine, flatMasksOf(entry, maskIndices, shape), shape));
-  throw new Unsupported(`degradation ${deg}`);
+  const [only] = parts;
+  return held(entry, only && parts.length === 1 ? only : compose(deg, parts));
 }
 
-/** Masks stored as [n, C·H·W], 1 = kept, one an image by number. */
-function flatMasksOf(entry: Entry, indices: readonly number[], shape: ImageShape): Masks {
-  const { data, shape: stored } = entry.stored("dense_masks");
-  const size = stored[1] ?? 1;
-  const values = new Float32Array(indices.length * size);
-  indices.forEach((index, image) => {
-    for (let i = 0; i < size; i++) values[image * size + i] = data[index * size + i] as number;
-  });
-  return { values, shape: [indices.length, ...shape] };
-}
-
-/** The recorded decomposition of an operator's small matrix, in whose basis noise was drawn; undefined where there is none. */
-function recordedSvd(entry: Entry): MatrixSvd | undefined {
-  if (!entry.tensors.has("op.V_small")) return undefined;
-  const [u, s, v] = ["U", "singulars", "V"].map((name) => entry.stored(`op.${name}_small`));
-  if (!u || !s || !v) return undefined;
-  const [rows = 1, columns = 1] = [u.shape[0], v.shape[0]];
-  const f64 = ({ data }: Stored): Float64Array => Float64Array.from(data);
-  return { rows, columns, u: f64(u), s: f64(s), v: f64(v) };
+function partOf(entry: Entry, deg: string, shape: ImageShape, maskIndices: readonly number[]): Operator {
+  const { engine } = entry;
+  const [, name = deg, digits = ""] = /^(sr|bicubic|jpeg|quant)(\d+)$/.exec(deg) ?? [];
+  const n = Number(digits);
+  switch (name) {
+    case "deno":
+      return denoising(shape);
+    case "sr":
+      return superResolution(n, shape, storedSvd(entry, n * n));
+    case "bicubic": {
+      const stored = storedSvd(entry, shape[1]);
+      return bicubic(
+        engine,
+        n,
+        shape,
+        stored ? { rows: stored, columns: stored } : bicubicMatrices(n, shape),
+      );
+    }
+    case "deblur_uni":
+    case "deblur_gauss":
+      return deblur(engine, name, shape);
+    case "color":
+      return color(shape, storedSvd(entry, 3));
+    case "hdr":
+      return hdr(shape);
+    case "quant":
+      return quantisation(n, shape);
+    case "jpeg":
+      return jpeg(n, shape);
+    case "phase_retrieval":
+      return phaseRetrieval(shape);
+    case "ct":
+      return ct(engine, shape, { numAngles: entry.stored("y").shape.at(-1) ?? 0 });
+    case "inp":
+    case "in2": {
+      const { kept, shape: maskShape } = masksOf(entry, maskIndices, shape);
+      return inpainting(engine, { values: kept, shape: maskShape }, shape);
+    }
+    default:
+      throw new Unsupported(`degradation ${deg}`);
+  }
 }
 
 /** An operator whose tensors live as long as the entry. */
-function held(entry: Entry, operator: Operator): Operator {
+export function held(entry: Entry, operator: Operator): Operator {
   for (const t of operator.held) entry.hold(t);
   return operator;
 }
