@@ -31,6 +31,8 @@ export class Networks {
       role === undefined ? kind !== "encoder_unet" : role === "prior";
     const { state, config } = await this.#state(isPrior, false);
     const net = unetOf(config, state);
+    // As the prior of a run is: so the recorded gradients through it are reached with its blocks run again.
+    net.recompute = true;
     this.#sets.push((await load(this.#entry.engine, net.declarations, state, false)).set);
     const labels = net.config.numClasses === null ? null : this.#entry.numbers("label");
     return (xt, t) => net.forward(xt, t, labels);
