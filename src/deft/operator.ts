@@ -31,6 +31,9 @@ export interface Operator {
   /** [C, H, W] of an image and the shape of its measurement. */
   readonly inShape: ImageSize;
   readonly outShape: Shape;
+  readonly isLinear: boolean;
+  /** A A† = 1: every measurement can come about. */
+  readonly isOnto: boolean;
   /** Tensors that the instance holds (masks, matrices): who keeps the operator past a scope keeps and disposes of them. */
   readonly held: readonly Tensor[];
   /** A x. */
@@ -58,21 +61,25 @@ export interface Operator {
   residualGradient(y: Tensor, x: Tensor, convention: Convention): Tensor;
 }
 
-type Optional = "held" | "conditioning" | "guidanceAt" | "residualGradient";
+type Optional = "isLinear" | "isOnto" | "held" | "conditioning" | "guidanceAt" | "residualGradient";
 
 /** What an operator has to say of itself; the rest has a usual form. */
 export type OperatorParts = Omit<Operator, Optional> & Partial<Pick<Operator, Optional>>;
 
-/** An operator with its own parts, else: nothing held, no further channels, guidance Jᵀ(y − A x) at x̂0. */
+/** An operator with its own parts, else: not linear, not onto, nothing held, no further channels, guidance Jᵀ(y − A x) at x̂0. */
 export function defineOperator(parts: OperatorParts): Operator {
   const residualGradient = (y: Tensor, x: Tensor) => parts.vjp(x, lincomb(1, y, -1, parts.apply(x)));
-  const usual = { held: [], conditioning: () => [], guidanceAt: "x0Hat" as const, residualGradient };
+  const usual = {
+    ...{ isLinear: false, isOnto: false, held: [], conditioning: () => [] },
+    ...{ guidanceAt: "x0Hat" as const, residualGradient },
+  };
   return withParts(usual, parts);
 }
 
 /** The same for a linear operator: the Jacobian is A. */
-export function linearOperator(parts: Omit<OperatorParts, "vjp">): Operator {
-  return defineOperator(withParts({ vjp: (_x: Tensor, v: Tensor) => parts.adjoint(v) }, parts));
+export function linearOperator(parts: Omit<OperatorParts, "vjp" | "isLinear">): Operator {
+  const vjp = (_x: Tensor, v: Tensor) => parts.adjoint(v);
+  return defineOperator(withParts({ vjp, isLinear: true }, parts));
 }
 
 /** Both objects in one; getters stay getters. */

@@ -20,7 +20,7 @@ export interface BlurOptions {
   readonly isNormalised: boolean;
 }
 
-export const blurDefaults: BlurOptions = { padding: "reflect", steps: 100, isNormalised: true };
+export const blurDefaults: BlurOptions = { padding: "reflect", steps: 200, isNormalised: true };
 
 /** Largest difference of a kernel's sum from one. */
 const SUM_TOLERANCE = 1e-3;

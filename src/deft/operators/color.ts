@@ -24,6 +24,7 @@ export function color(inShape: ImageSize, pixel = decompose(Float64Array.from(WE
   const sign = [pixel.u[0] as number];
   return linearOperator({
     name: "color",
+    isOnto: true,
     inShape,
     outShape,
     apply: (x) => map(x, grey, 1, outShape),

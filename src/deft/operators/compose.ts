@@ -1,10 +1,14 @@
 import { lincomb, type Tensor } from "../../tensor/index.ts";
 import { UserError } from "../errors.ts";
-import { defineOperator, type ImageSize, type Operator } from "../operator.ts";
+import { defineOperator, type Convention, type ImageSize, type Operator } from "../operator.ts";
+import { leastSquares } from "./least-squares.ts";
+
+/** Steps of conjugate gradients behind A†. */
+const STEPS = 200;
 
 /**
- * A = A_k … A_1, the parts in the order in which they are applied (`sr4-quant3`: sr4 first). A† = A_1† … A_k†, a pseudo-inverse of
- * A where A_1 … are onto or A_k … one to one. Conditioning and the point of the guidance are those of the first part, which sees the
+ * A = A_k … A_1, the parts in the order in which they are applied (`sr4-quant3`: sr4 first). A† = A_1† … A_k†, which is a pseudo-inverse
+ * where all but the last part are onto; of other linear parts it is least squares by conjugate gradients. Conditioning and the point of the guidance are those of the first part, which sees the
  * image.
  */
 export function compose(name: string, parts: readonly Operator[]): Operator {
@@ -18,6 +22,8 @@ export function compose(name: string, parts: readonly Operator[]): Operator {
         `${name}: ${from.name} gives ${from.outShape.join("x")}, ${to.name} takes ${to.inShape.join("x")}`,
       );
   }
+  const isLinear = parts.every((part) => part.isLinear);
+  const isProduct = !isLinear || parts.slice(0, -1).every((part) => part.isOnto);
   const backwards = [...parts].reverse();
   /** Inputs of the parts: x, A_1 x, … */
   const inputs = (x: Tensor): Tensor[] => {
@@ -26,6 +32,8 @@ export function compose(name: string, parts: readonly Operator[]): Operator {
     return values;
   };
   const apply = (x: Tensor) => parts.reduce((v, part) => part.apply(v), x);
+  const adjoint = (y: Tensor, convention?: Convention) =>
+    backwards.reduce((v, part) => part.adjoint(v, convention), y);
   /** v carried back to the image, part by part, each with what it was given. */
   const pull = (x: Tensor, v: Tensor, step: (part: Operator, input: Tensor, v: Tensor) => Tensor) =>
     x.engine.scope(() => {
@@ -36,10 +44,13 @@ export function compose(name: string, parts: readonly Operator[]): Operator {
     name,
     inShape: first.inShape,
     outShape: last.outShape,
+    isLinear,
+    isOnto: parts.every((part) => part.isOnto),
     held: parts.flatMap((part) => [...part.held]),
     apply,
-    adjoint: (y, convention) => backwards.reduce((v, part) => part.adjoint(v, convention), y),
-    pinv: (y) => backwards.reduce((v, part) => part.pinv(v), y),
+    adjoint,
+    pinv: (y) =>
+      isProduct ? backwards.reduce((v, part) => part.pinv(v), y) : leastSquares({ apply, adjoint }, y, STEPS),
     vjp: (x, v) => pull(x, v, (part, input, sum) => part.vjp(input, sum)),
     conditioning: (y, x0Hat) =>
       first.conditioning(

@@ -9,6 +9,7 @@ export function denoising(inShape: ImageSize): Operator {
   const picture = (c: Tensor) => reshape(c, [c.dim(0), ...inShape]);
   return linearOperator({
     name: "deno",
+    isOnto: true,
     inShape,
     outShape: inShape,
     apply: same,

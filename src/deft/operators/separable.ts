@@ -25,6 +25,7 @@ export function separable(
     name,
     inShape,
     outShape: [inShape[0], rows.rows, columns.rows],
+    isOnto: [rows, columns].every(({ s }) => s.every((v) => v > 0)),
     held: [l, r, lPinv, rPinv],
     apply: (x) => matmul(matmul(l, x), r, { transposeB: true }),
     adjoint: (y) => matmul(matmul(l, y, { transposeA: true }), r),

@@ -27,6 +27,7 @@ export function superResolution(k: number, inShape: ImageSize, block = blockSvd(
   const outShape = [c, h / k, w / k];
   return linearOperator({
     name: `sr${k}`,
+    isOnto: true,
     inShape,
     outShape,
     apply,
