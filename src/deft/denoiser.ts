@@ -33,11 +33,21 @@ export function predictX0(schedule: Schedule, xt: Tensor, eps: Tensor, t: ArrayL
   });
 }
 
-/** ε = (x_t − √ᾱ_t x̂0)/√(1−ᾱ_t): what the noise must be when the picture is x̂0. */
-export function impliedEps(schedule: Schedule, xt: Tensor, x0: Tensor, t: ArrayLike<number>): Tensor {
+/**
+ * −√(1−ᾱ_t)·∇ log q_t(x_t) of q = N(x̂0, σ²I): √(1−ᾱ_t)(x_t − √ᾱ_t x̂0)/(ᾱ_t σ² + 1−ᾱ_t). With σ = 0 it is what the noise must be
+ * when the picture is x̂0, (x_t − √ᾱ_t x̂0)/√(1−ᾱ_t).
+ */
+export function impliedEps(
+  schedule: Schedule,
+  xt: Tensor,
+  x0: Tensor,
+  t: ArrayLike<number>,
+  sigma = 0,
+): Tensor {
+  const scale = (v: number): number => Math.sqrt(1 - v) / (v * sigma ** 2 + 1 - v);
   return xt.engine.scope(() => {
-    const a = coefficient(xt.engine, schedule, t, (v) => 1 / Math.sqrt(1 - v));
-    const b = coefficient(xt.engine, schedule, t, (v) => -Math.sqrt(v) / Math.sqrt(1 - v));
+    const a = coefficient(xt.engine, schedule, t, scale);
+    const b = coefficient(xt.engine, schedule, t, (v) => -Math.sqrt(v) * scale(v));
     return lincomb(a, xt, b, x0);
   });
 }

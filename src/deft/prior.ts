@@ -25,6 +25,8 @@ export class Prior {
 
   private constructor(network: UNet, parameters: ParameterSet, { prediction, schedule }: PriorOptions) {
     this.network = network;
+    // Samplers that take gradients through the prior shall not need the memory of all its blocks at once.
+    network.recompute = true;
     this.parameters = parameters;
     this.denoise = epsilonFrom(prediction, schedule, (xt, t) => {
       this.calls++;

@@ -19,6 +19,11 @@ export class Dropout {
     this.rate = rate;
   }
 
+  /** Whether values are being dropped: inside `during`, at a rate above 0. */
+  get isOn(): boolean {
+    return this.#draw !== null && this.rate > 0;
+  }
+
   readonly apply: Layer = (x: Tensor): Tensor => {
     if (this.#draw === null || this.rate === 0) return x;
     const first = this.#images;

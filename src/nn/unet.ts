@@ -2,6 +2,7 @@
 import {
   add,
   cast,
+  checkpoint,
   concat,
   embedding,
   mean,
@@ -129,12 +130,23 @@ export function timeEmbed(d: Declarations, modelChannels: number): Layer {
   return (t) => b(silu(a(t)));
 }
 
+/** How a block is called: as it is, or so that it is run again in the backward pass. */
+type Call = (block: (...inputs: Tensor[]) => Tensor, inputs: readonly [Tensor, ...Tensor[]]) => Tensor;
+
+const plainly: Call = (block, inputs) => block(...inputs);
+
 /** Runs the encoder; the outputs of all blocks, the last one last. */
-function encode(blocks: readonly Sequence[], x: Tensor, emb: Tensor, probe: Probe | undefined): Tensor[] {
+function encode(
+  blocks: readonly Sequence[],
+  x: Tensor,
+  emb: Tensor,
+  probe: Probe | undefined,
+  call: Call = plainly,
+): Tensor[] {
   const outputs: Tensor[] = [];
   let h = x;
   for (const { name, run } of blocks) {
-    h = run(h, emb);
+    h = call(run as (...inputs: Tensor[]) => Tensor, [h, emb]);
     probe?.(name, h);
     outputs.push(h);
   }
@@ -143,6 +155,11 @@ function encode(blocks: readonly Sequence[], x: Tensor, emb: Tensor, probe: Prob
 
 export class UNet {
   readonly config: UNetConfig;
+  /**
+   * Blocks keep their inputs alone for the backward pass and run once more there: memory of one block besides the blocks' inputs,
+   * for one more forward pass. Without a tape it changes nothing.
+   */
+  recompute = false;
   readonly dropout: Dropout;
   readonly declarations: Declarations;
   readonly #embed: (
@@ -230,24 +247,37 @@ export class UNet {
     probe?: Probe,
   ): Tensor {
     this.#check(x, t);
+    const call = this.recompute ? this.#again() : plainly;
     return x.engine.scope(() => {
       const emb = this.#embed(x.engine, t, labels, probe);
       // As ADM in float16: features and convolutions' weights, between the first layer and the last.
       const half = this.declarations.list.some((p) => p.value.half);
-      const skips = encode(this.#encoder, half ? cast(x, "f16") : x, emb, probe);
-      let h = this.#middle(skips.at(-1) as Tensor, emb);
+      const skips = encode(this.#encoder, half ? cast(x, "f16") : x, emb, probe, call);
+      let h = call((top, e) => this.#middle(top as Tensor, e as Tensor), [skips.at(-1) as Tensor, emb]);
       probe?.("middle_block", h);
       for (const { name, run } of this.#decoder) {
         const skip = skips.pop() as Tensor;
         const before = h;
-        h = x.engine.scope(() => run(concat([before, skip], 1), emb));
+        h = call(
+          (a, b, e) => x.engine.scope(() => run(concat([a as Tensor, b as Tensor], 1), e as Tensor)),
+          [before, skip, emb],
+        );
         // Without a tape nothing needs these any more; with one, the nodes hold their own pins.
         before.dispose("the next block has read it");
         if (skip !== before) skip.dispose("the decoder has read it");
         probe?.(name, h);
       }
-      return this.#out(half ? cast(h, "f32") : h);
+      return call((last) => this.#out(last as Tensor), [half ? cast(h, "f32") : h]);
     });
+  }
+
+  #again(): Call {
+    if (this.dropout.isOn)
+      throw new ShapeError(
+        "unet: recompute with dropout; blocks run again would drop others: set one of both off",
+      );
+    const parameters = this.declarations.list.map((p) => p.value).filter((p) => p.requiresGrad);
+    return (block, inputs) => checkpoint(block, inputs, parameters);
   }
 
   /** ε_θ(x_t, t): the first outChannels channels. Arguments as in forwardAll. */

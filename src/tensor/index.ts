@@ -3,6 +3,7 @@ export { dryDevice } from "../gpu/dry.ts";
 export { openDevice, type Device, type DeviceOptions } from "../gpu/device.ts";
 export { DeviceError, KernelError } from "../gpu/errors.ts";
 export { adamStep, emaStep, type AdamState, type AdamStepOptions } from "./adam.ts";
+export { checkpoint } from "./checkpoint.ts";
 export { Engine } from "./engine.ts";
 export { DisposedError, DtypeError, GradientError, ShapeError } from "./errors.ts";
 export { Philox } from "./philox.ts";

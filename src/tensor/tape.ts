@@ -47,40 +47,45 @@ export function backward(
   const keep = new Set(wanted);
   const grads = new Map<Tensor, Tensor>([[output, seed.alias()]]);
   const nodes = engine.takeNodes();
-  for (let i = nodes.length - 1; i >= 0; i--) {
-    const node = nodes[i] as Node;
-    const dy = grads.get(node.output);
-    if (!dy) {
-      releaseNode(node);
-      continue;
-    }
-    const needs = node.inputs.map((t) => t?.requiresGrad ?? false);
-    const found = engine.scope(() => [...node.backward(dy, node.saved, needs)]);
-    const seen = new Set<Tensor>([dy]);
-    node.inputs.forEach((input, k) => {
-      const g = found[k];
-      if (!input || !g || !needs[k]) return;
-      if (!sameShape(g.shape, input.shape))
-        throw new GradientError(
-          `${node.op}: gradient of input ${k} has shape ${showShape(g.shape)}, the input ${showShape(input.shape)}`,
-        );
-      const own = seen.has(g) ? g.alias() : g;
-      seen.add(own);
-      const before = grads.get(input);
-      if (!before) grads.set(input, own);
-      else {
-        grads.set(input, sum(engine, before, own));
-        before.dispose("it was added to another gradient");
-        own.dispose("it was added to another gradient");
+  try {
+    for (let i = nodes.length - 1; i >= 0; i--) {
+      const node = nodes[i] as Node;
+      const dy = grads.get(node.output);
+      if (!dy) {
+        releaseNode(node);
+        continue;
       }
-    });
-    for (const g of found)
-      if (g && g !== dy && ![...grads.values()].includes(g)) g.dispose("unused gradient");
-    if (!keep.has(node.output)) {
-      grads.delete(node.output);
-      dy.dispose("its node's rule has run");
+      const needs = node.inputs.map((t) => t?.requiresGrad ?? false);
+      const found = engine.scope(() => [...node.backward(dy, node.saved, needs)]);
+      const seen = new Set<Tensor>([dy]);
+      node.inputs.forEach((input, k) => {
+        const g = found[k];
+        if (!input || !g || !needs[k]) return;
+        if (!sameShape(g.shape, input.shape))
+          throw new GradientError(
+            `${node.op}: gradient of input ${k} has shape ${showShape(g.shape)}, the input ${showShape(input.shape)}`,
+          );
+        const own = seen.has(g) ? g.alias() : g;
+        seen.add(own);
+        const before = grads.get(input);
+        if (!before) grads.set(input, own);
+        else {
+          grads.set(input, sum(engine, before, own));
+          before.dispose("it was added to another gradient");
+          own.dispose("it was added to another gradient");
+        }
+      });
+      for (const g of found)
+        if (g && g !== dy && ![...grads.values()].includes(g)) g.dispose("unused gradient");
+      if (!keep.has(node.output)) {
+        grads.delete(node.output);
+        dy.dispose("its node's rule has run");
+      }
+      releaseNode(node);
     }
-    releaseNode(node);
+  } finally {
+    // All are released by now unless a rule threw.
+    for (const node of nodes) releaseNode(node);
   }
   return wanted.map((t) => grads.get(t) ?? null);
 }

@@ -9,6 +9,7 @@ import { operatorKinds } from "./operator-kinds.ts";
 import { heavyOps } from "./ops-heavy.ts";
 import { binaryOf, reductionOf, unaryHandler, unaryOf } from "./ops-light.ts";
 import { movementOps } from "./ops-movement.ts";
+import { samplerKinds } from "./samplers.ts";
 import { scheduleKinds } from "./schedules.ts";
 import { networkKinds } from "./whole-networks.ts";
 
@@ -21,6 +22,7 @@ const table: Record<string, Handler> = {
   ...likelihoodKinds,
   ...operatorKinds,
   ...deftKinds,
+  ...samplerKinds,
   ...metricKinds,
   ...checkpointKinds,
 };

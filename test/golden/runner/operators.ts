@@ -137,9 +137,14 @@ export class Draws {
     this.#entry = entry;
   }
 
+  /** The next draw that is stored: those without numbers are not. */
   #take(): Values {
-    const name = `noise.${String(this.#next++).padStart(3, "0")}`;
-    return this.#entry.stored(name).data;
+    const nameOf = (k: number): string => `noise.${String(k).padStart(3, "0")}`;
+    const last = this.#entry.tensors.size + this.#next;
+    let next = this.#next;
+    while (next < last && !this.#entry.tensors.has(nameOf(next))) next++;
+    this.#next = next + 1;
+    return this.#entry.stored(nameOf(next)).data;
   }
 
   /** Leaves out one draw. */

@@ -1,0 +1,28 @@
+import { lincomb } from "../../tensor/index.ts";
+import { addNoise } from "../denoiser.ts";
+import {
+  ddimStep,
+  defineAlgorithm,
+  everywhere,
+  pullBack,
+  pullResidual,
+  startFromPinv,
+  walk,
+} from "./algorithm.ts";
+
+/**
+ * Manifold-constrained gradient (Chung et al. 2022, algorithm 1): x′ = DDIM step − w √ᾱ_t ∇_{x_t}‖y − A x̂0‖², the gradient through
+ * the prior, then x_s = x′ + A†A (y_s − x′) with y_s = √ᾱ_s A†y + √(1−ᾱ_s) z. One network call and one pass back a step.
+ */
+export const mcg = defineAlgorithm("mcg", 1, { gradTermWeight: 1, eta: 0 }, (p, { gradTermWeight, eta }) =>
+  walk(p, startFromPinv(p), (xt, at) => {
+    const { operator, schedule, y } = p;
+    const { eps, x0, pulled } = pullBack(p, xt, at.t, (x) => pullResidual(p, x));
+    const moved = ddimStep(p, at, { x0, eps }, eta);
+    const weight = 2 * gradTermWeight * Math.sqrt(schedule.alphaBar(at.t));
+    const corrected = lincomb(1, moved, weight, pulled);
+    const noisy = addNoise(schedule, operator.pinv(y), p.draws.normal(x0.shape), everywhere(x0, at.s));
+    const seen = operator.pinv(operator.apply(lincomb(1, noisy, -1, corrected)));
+    return { x0, next: lincomb(1, corrected, 1, seen) };
+  }),
+);
