@@ -1,7 +1,7 @@
 // Convolutional trunks of image classifiers, under torchvision's names (`features.N.…`), cut into the stages that LPIPS compares.
 import { concat, maxPool2d, relu, type MaxPoolOptions, type Tensor } from "../tensor/index.ts";
 import { conv2dLayer, type Layer } from "./layers.ts";
-import { Declarations } from "./parameter.ts";
+import type { Declarations } from "./parameter.ts";
 
 export type TrunkName = "alex" | "vgg" | "squeeze";
 

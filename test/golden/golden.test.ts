@@ -6,13 +6,7 @@ import { openFolder } from "./runner/manifest.ts";
 import { runFolder } from "./runner/run.ts";
 
 /** Kinds of the folder that the library does not have yet. */
-const notYet = [
-  "conditioning",
-  "likelihood_blur",
-  "likelihood_ct",
-  "ll_grad_gaussian",
-  "operator",
-];
+const notYet = ["conditioning", "likelihood_blur", "likelihood_ct", "ll_grad_gaussian", "operator"];
 
 describe("recorded numbers", () => {
   it("are met by every supported entry", async () => {
