@@ -51,7 +51,7 @@ export function matrixOf({ descr, fortranOrder, shape, bytes }: NpyArray): {
   width: number;
   height: number;
 } {
-  const sizes = shape.filter((size) => size !== 1);
+  const sizes = shape.length === 2 ? shape : shape.filter((size) => size !== 1);
   const [height = 1, width = 1] = sizes;
   if (
     sizes.length > 2 ||

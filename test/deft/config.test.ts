@@ -1,5 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { parseDegradation, conditioningChannels, maskSizes } from "../../src/deft/config/degradation.ts";
+import {
+  parseDegradation,
+  conditioningChannels,
+  maskSide,
+  maskSizes,
+} from "../../src/deft/config/degradation.ts";
 import { helpText } from "../../src/deft/config/help.ts";
 import { editDistance, nearestKey } from "../../src/deft/config/nearest.ts";
 import { defaultChannelMult, EMBEDDED_SIDE } from "../../src/deft/config/presets.ts";
@@ -167,6 +172,28 @@ describe("what follows from the task", () => {
     const both = resolveConfig(["algo.sigma_y=0.2", "likelihood.forward_op.noise_std=0.3"]).warnings;
     expect(both.join()).toMatch(/algo\.sigma_y: 0\.2 is used/);
     expect(noise("algo.deg=inp", "algo.sigma_y=null")).toBe(0.1);
+  });
+
+  it("files that a degradation needs, and compositions", () => {
+    expect(refusal("algo.deg=blur")).toMatch(
+      /^likelihood\.forward_op\.kernel_filename: not given; expected a file with algo\.deg=blur/,
+    );
+    expect(refusal("likelihood.forward_op.weights=w.pt")).toMatch(
+      /weights: not used with algo\.deg=sr4; got w\.pt/,
+    );
+    expect(resolve("algo.deg=blur", "likelihood.forward_op.kernel_filename=k.npy").likelihood.name).toBe(
+      "blur",
+    );
+    expect(resolve("algo.deg=sr2-inp").likelihood).toMatchObject({
+      name: "sr2",
+      forward_op: { mask: "freeform" },
+    });
+    expect(maskSide("sr2-inp", 3, 32)).toBe(16);
+    expect(conditioningChannels("deno-inp", 3, true)).toBe(13);
+    expect(refusal("algo.deg=sr4-sr16")).toMatch(
+      /sr16 does not divide the image side 8; expected sr2, sr4, sr8/,
+    );
+    expect(refusal("algo.deg=color-color")).toMatch(/algo\.deg: color: images of 1 channels; expected 3/);
   });
 
   it("the grammar of algo.deg", () => {

@@ -1,4 +1,5 @@
 import { parseDegradation } from "./degradation.ts";
+import { forwardOp } from "./forward-op.ts";
 import {
   bool,
   int,
@@ -12,7 +13,7 @@ import {
   type Field,
 } from "./fields.ts";
 import type { Tree, Value } from "./fields.ts";
-import { datasetFields, forwardOperator, network } from "./groups.ts";
+import { datasetFields, network } from "./groups.ts";
 
 /** Expected a folder name, or null when `name` is one: no separators, no `.` or `..`, nothing a file system minds. */
 export function checkFolderName(name: string): string | null {
@@ -118,7 +119,7 @@ export const schema = {
       "exact",
       "gradients as in the maths, or as in the original's own networks",
     ),
-    forward_op: forwardOperator,
+    forward_op: forwardOp,
   },
   model: {
     name: oneOf(
