@@ -53,6 +53,8 @@ export interface DegradationKind {
   readonly ownChannels?: (channels: number) => number;
   /** The measurement's shape where the next part of a composition needs it; throws a UserError for images that do not fit. */
   readonly outShape?: (shape: ImageSize, n: number) => ImageSize;
+  /** About 1/‖A‖² where that is far from one: the factor of the guidance in the h-transform's input, in the convention "exact". */
+  readonly gain?: (shape: ImageSize, resources: Resources) => number;
   /** What can be done once for images of one shape, and the operators of its batches. */
   readonly prepare: (shape: ImageSize, n: number, resources: Resources) => Prepared;
 }

@@ -51,6 +51,8 @@ export function makeTask(
     return (prepared[k] ??= part.kind.prepare(shape, part.n, resources));
   };
   prepare(0, image);
+  const { convention } = config.likelihood;
+  const gain = convention === "deft" ? 1 : (parts[0]?.kind.gain?.(image, resources) ?? 1);
   const { scale } = operatorOf(deg);
   return {
     name: deg,
@@ -59,7 +61,8 @@ export function makeTask(
       sigmaY: sigmaY ?? 0,
       useX0hat,
       useLoggrad,
-      convention: config.likelihood.convention,
+      convention,
+      gain,
     },
     operator(engine, indices) {
       const operators: Operator[] = [];

@@ -90,5 +90,7 @@ function discOf(h: number, w: number): Float32Array<ArrayBuffer> {
 export const ctKind: DegradationKind = {
   word: "ct",
   likelihood: "ct",
+  // A flat picture of side S gives rays of length S, S of them at each angle.
+  gain: ([, h, w], { ct: o }) => 1 / ((o.numAngles ?? ctDefaults.numAngles) * Math.max(h, w)),
   prepare: (shape, _n, resources) => ({ make: (engine) => ct(engine, shape, resources.ct) }),
 };
