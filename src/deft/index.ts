@@ -13,6 +13,9 @@ export { HTransform, type HTransformConfig } from "./htransform.ts";
 export { guidance, measure } from "./likelihood.ts";
 export { deftLoss, type LossInputs, type LossParts } from "./loss.ts";
 export { boxMasks, freeFormMasks, type MaskSource } from "./masks.ts";
+export { inceptionScore, topOne } from "./metrics/classifier.ts";
+export { frechetDistance, kernelDistance, kidSubsets, type SubsetPair } from "./metrics/distances.ts";
+export { Moments, type Features } from "./metrics/moments.ts";
 export { consistency, psnr, type ImageShape } from "./metrics.ts";
 export { hTransformConfig, priorConfig, scheduleOf } from "./networks.ts";
 export {

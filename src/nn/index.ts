@@ -22,6 +22,7 @@ export {
   type Layer,
   type Norm,
 } from "./layers.ts";
+export { Inception, INCEPTION_CLASSES, INCEPTION_FEATURES } from "./inception.ts";
 export { Lpips, type LpipsFile } from "./lpips.ts";
 export { Declarations, Parameter, ParameterSet, type Init } from "./parameter.ts";
 export {
@@ -47,4 +48,7 @@ export {
   type WeightSource,
 } from "./state.ts";
 export { smallestSide, trunk, trunkChannels, trunkNames, type TrunkName } from "./trunks.ts";
+export type { ByteSource } from "./byte-source.ts";
+export { isTorch, parseTorch, readTorch, TORCH_START, type TorchFile } from "./torch-file.ts";
+export { allTensors, plainValues, weightTable, type NamedTensors } from "./torch-tables.ts";
 export { EncoderUNet, timeEmbed, UNet, type EncoderUNetConfig, type UNetConfig } from "./unet.ts";

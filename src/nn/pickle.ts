@@ -40,7 +40,7 @@ export class PickleEnd extends CheckpointError {
 
 /**
  * The value of the pickle that begins at `start` (protocols 2 to 5, the opcodes of OPCODES), and where it ends. Every length
- * is checked against the bytes before anything is taken, and memory grows by a constant for each byte. Throws CheckpointError.
+ * is checked against the bytes before anything is taken, and the opcodes are counted, so memory is bounded. Throws CheckpointError.
  */
 export function unpickle(
   bytes: Uint8Array,
@@ -49,6 +49,9 @@ export function unpickle(
 ): { readonly value: Pickled; readonly end: number } {
   return new Machine(bytes, start, rules).run();
 }
+
+/** A tensor takes about 40 opcodes; a byte that makes a dict takes hundreds of times its size in memory. */
+const MAX_STEPS = 4_000_000;
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -69,7 +72,11 @@ class Machine {
   }
 
   run(): { value: Pickled; end: number } {
-    for (;;) {
+    for (let step = 0; ; step++) {
+      if (step === MAX_STEPS)
+        throw new CheckpointError(
+          `pickle: more than ${MAX_STEPS} opcodes; save the state dict alone with torch.save`,
+        );
       const at = this.#take(1);
       const code = this.#bytes[at] as number;
       const name = OPCODES[code];

@@ -298,6 +298,10 @@ describe("hostile pickles", () => {
     expect(await refusal(one(deep))).toContain("inside one another");
   });
 
+  it("a dict a byte, millions of them", async () => {
+    expect(await refusal(one(Array<number>(4_000_001).fill(0x7d)))).toContain("more than 4000000 opcodes");
+  });
+
   it("another protocol, bytes behind the end, a file cut anywhere", async () => {
     expect(await refusal(zip([{ name: "m/data.pkl", data: [0x80, 1, 0x4e, 0x2e] }]))).toContain("protocol 1");
     expect(await refusal(zip([{ name: "m/data.pkl", data: [...op.pickle(op.none), 0] }]))).toContain(
