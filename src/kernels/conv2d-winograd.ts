@@ -92,24 +92,42 @@ const byTile = (c: number, tiles: number): Layout => ({
   tile: 4 * quads(c),
 });
 
+interface Weights {
+  readonly rows: number;
+  readonly depth: number;
+  readonly flip: boolean;
+  /** Depth as rows and rows along them. */
+  readonly turned: boolean;
+}
+
 /** Runs `fn` with the weights in the transformed domain: made for this call, or once and kept where they are constant. */
 function withTransformedWeights(
   device: Device,
   w: HasBuffer,
-  { rows, depth, flip }: { rows: number; depth: number; flip: boolean },
+  { rows, depth, flip, turned }: Weights,
   fn: (transformed: HasBuffer) => void,
 ): void {
-  const floats = 36 * rows * 4 * quads(depth);
   const [rowStep, depthStep] = flip ? [9, 9 * rows] : [9 * depth, 9];
+  const plain = { rows, depth, rowStep, depthStep };
+  const sizes = turned ? { rows: depth, depth: rows, rowStep: depthStep, depthStep: rowStep } : plain;
   const transform = (out: HasBuffer): void =>
     weightTransform(
       device,
       { input: w, out },
-      { rows, depth, rowStep, depthStep, flip: flip ? 1 : 0, element: 0, points: 6 },
+      { ...sizes, flip: flip ? 1 : 0, element: 0, points: 6 },
       { X: storedAs(w) },
     );
-  withDerived(device, w, { name: `winograd ${flip}`, floats }, transform, fn);
+  const floats = 36 * sizes.rows * 4 * quads(sizes.depth);
+  const name = `winograd${flip ? " flipped" : ""}${turned ? " turned" : ""}`;
+  withDerived(device, w, { name, floats }, transform, fn);
 }
+
+/** Rows and columns that tiles of the product kernel cover, of which only rows·columns are wanted. */
+const covered = (device: Device, rows: number, columns: number): number => {
+  const tile = tileRows(rows);
+  const lanes = 4 * device.subgroupSize;
+  return Math.ceil(rows / tile) * tile * Math.ceil(columns / lanes) * lanes;
+};
 
 /** out[n,rows,h,w] = the 3x3 convolution of input[n,depth,h,w] with w, taken as [rows][depth], or flipped as [depth][rows]. */
 function convolve(
@@ -117,27 +135,43 @@ function convolve(
   { input, w, bias, out }: { input: HasBuffer; w: HasBuffer; bias: HasBuffer | null; out: HasBuffer },
   s: { n: number; h: number; w: number; rows: number; depth: number; flip: boolean },
 ): void {
-  const { rows, depth } = s;
-  const k4 = quads(depth);
+  const { rows, depth, flip } = s;
   const aligned = s.w % 4 === 0;
-  withTransformedWeights(device, w, s, (left) => {
-    for (const [first, images] of parts(s.n, bytesOf(s, Math.max(rows, depth)))) {
-      const t4 = quads(images * tilesOf(s));
-      withWorkspace(device, 36 * depth * 4 * t4, "a convolution's transformed input", (right) =>
-        withWorkspace(device, 36 * rows * 4 * t4, "a convolution's transformed output", (products) => {
-          const from = transformParams(s, depth, first, images, byChannel(depth, 4 * t4));
+  const batches = parts(s.n, bytesOf(s, Math.max(rows, depth)));
+  const most = (batches[0]?.[1] ?? 1) * tilesOf(s);
+  // Few tiles leave lanes idle along the columns: then tiles are the rows and channels the columns. Rows of the left operand are
+  // read in whole quads, which a depth that is none would have to pad.
+  const turned = depth % 4 === 0 && covered(device, most, rows) < covered(device, rows, most);
+  withTransformedWeights(device, w, { rows, depth, flip, turned }, (weights) => {
+    for (const [first, images] of batches) {
+      const tiles = images * tilesOf(s);
+      const t4 = quads(tiles);
+      const [k4, r4] = [quads(depth), quads(rows)];
+      const layout = turned ? byTile : byChannel;
+      const wide = (channels: number): number => 36 * 4 * t4 * (turned ? 4 * quads(channels) : channels);
+      withWorkspace(device, wide(depth), "a convolution's transformed input", (values) =>
+        withWorkspace(device, wide(rows), "a convolution's transformed output", (products) => {
+          const from = transformParams(s, depth, first, images, layout(depth, 4 * t4));
           const x = { X: storedAs(input) };
-          if (aligned) inputTransform(device, { input4: input, out: right }, from, x);
-          else inputTransformRagged(device, { input, out: right }, from, x);
+          if (aligned) inputTransform(device, { input4: input, out: values }, from, x);
+          else inputTransformRagged(device, { input, out: values }, from, x);
           multiply(
             device,
-            { left, right, bias: null, out: products },
             {
-              ...{ rows, depth, columns: t4, segments: 36 },
-              ...{ left: matrices(rows, k4), right: matrices(depth, t4), out: matrices(rows, t4) },
+              ...(turned ? { left: values, right: weights } : { left: weights, right: values }),
+              ...{ bias: null, out: products },
             },
+            turned
+              ? {
+                  ...{ rows: tiles, depth, columns: r4, segments: 36 },
+                  ...{ left: matrices(4 * t4, k4), right: matrices(depth, r4), out: matrices(4 * t4, r4) },
+                }
+              : {
+                  ...{ rows, depth, columns: t4, segments: 36 },
+                  ...{ left: matrices(rows, k4), right: matrices(depth, t4), out: matrices(rows, t4) },
+                },
           );
-          const to = transformParams(s, rows, first, images, byChannel(rows, 4 * t4), bias ? 1 : 0);
+          const to = transformParams(s, rows, first, images, layout(rows, 4 * t4), bias ? 1 : 0);
           const y = { Y: storedAs(out) };
           if (aligned) outputTransform(device, { input: products, bias, out4: out }, to, y);
           else outputTransformRagged(device, { input: products, bias, out }, to, y);
@@ -166,13 +200,6 @@ export function winogradInputGradient(
     { n: s.n, h: s.h, w: s.w, rows: s.c, depth: s.o, flip: true },
   );
 }
-
-/** Rows and columns that tiles of the product kernel cover, of which only rows·columns are wanted. */
-const covered = (device: Device, rows: number, columns: number): number => {
-  const tile = tileRows(rows);
-  const lanes = 4 * device.subgroupSize;
-  return Math.ceil(rows / tile) * tile * Math.ceil(columns / lanes) * lanes;
-};
 
 export function winogradWeightGradient(
   device: Device,
