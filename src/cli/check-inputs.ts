@@ -22,6 +22,12 @@ export function checkInputs(config: Config): void {
           "a mask picture, a folder or an .npz",
         )
       : null,
+    checkFile(
+      "likelihood.forward_op.kernel_filename",
+      likelihood.forward_op.kernel_filename,
+      "an .npy of two axes or a picture",
+    ),
+    checkFile("likelihood.forward_op.weights", likelihood.forward_op.weights, "the kernel-wizard's weights"),
     checkFile("htransform_model.ckpt_path", htransform.ckpt_path, "a weight file, or leave it out"),
     checkFile("classifier.ckpt_path", config.classifier.ckpt_path, "a weight file, or leave it out"),
   ].filter((line) => line !== null);

@@ -51,7 +51,21 @@ function columnsOf(data: ImageDataset, restored: Restored, k: number): [GridColu
     const values = restored.methods.get(m);
     return values ? [[m, at(values)]] : [];
   });
-  return [["original", at(restored.original)], ["measurement", at(restored.measurement.values)], ...methods];
+  return [["original", at(restored.original)], ["measurement", measurementPicture(restored, k)], ...methods];
+}
+
+/**
+ * The measurement of picture k. One that is no picture (a sinogram, magnitudes) is stretched from its least to its largest value by the
+ * cube root, in which small values still show.
+ */
+function measurementPicture({ measurement, count }: Restored, k: number): Picture {
+  const { values, shape, isPicture } = measurement;
+  const [, channels = 1, height = 1, width = 1] = shape;
+  const size = values.length / count;
+  const own = values.slice(k * size, (k + 1) * size);
+  const [low, high] = own.reduce(([a, b], v) => [Math.min(a, v), Math.max(b, v)], [Infinity, -Infinity]);
+  const data = isPicture ? own : own.map((v) => 2 * Math.cbrt((v - low) / (high - low || 1)) - 1);
+  return { data, channels: channels === 3 ? 3 : 1, height, width };
 }
 
 /** Original, measurement and every method side by side, one row a picture. */
@@ -96,7 +110,7 @@ export async function savePictures(
     await write(k, "", at(restored.methods.get("deft") as Float32Array, k));
     await write(k, "_mean", at(restored.methods.get("deft_mean4") as Float32Array, k));
     if (exp.save_ori) await write(k, "_ori", at(restored.original, k));
-    if (exp.save_deg) await write(k, "_deg", at(restored.measurement.values, k));
+    if (exp.save_deg) await write(k, "_deg", measurementPicture(restored, k));
     if (exp.save_evolution) await write(k, "_evol", evolutionStrip(data, restored, k));
   }
 }

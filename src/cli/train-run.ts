@@ -5,9 +5,8 @@ import { epochOrder } from "../deft/batches.ts";
 import type { Config } from "../deft/config/schema.ts";
 import { subset, type ImageDataset } from "../deft/dataset.ts";
 import { evaluationSteps, restoreBatch, summarise, type Restored } from "../deft/evaluate.ts";
-import { generatedMasks, makeTask } from "../deft/task.ts";
-import { openMasks } from "../io/masks.ts";
 import { openData } from "./data.ts";
+import { openTask } from "./task-files.ts";
 import { formatBytes, formatCount } from "./format.ts";
 import { predictedPeak } from "./memory.ts";
 import { openEngine, type OpenedEngine } from "./open-engine.ts";
@@ -24,11 +23,7 @@ export async function runTraining(config: Config): Promise<void> {
   const started = performance.now();
   const data = await openData(config);
   const side = data.train.side;
-  const file = config.likelihood.forward_op.mask_filename;
-  const masks =
-    generatedMasks(config, side) ??
-    (file === null ? null : await openMasks(file, { side, key: config.likelihood.forward_op.mask_key }));
-  const task = makeTask(config, side, data.train.channels, masks);
+  const task = await openTask(config, side, data.train.channels);
   const opened = await openEngine(config.adapter);
   try {
     const folder = await openRunFolder(config);
@@ -53,6 +48,7 @@ export async function runTraining(config: Config): Promise<void> {
     }
     await evaluate({ opened, folder, run, data: data.validation, trained, started });
   } finally {
+    task.release();
     opened.close();
   }
 }

@@ -1,4 +1,4 @@
-import { concat, type Tensor } from "../tensor/index.ts";
+import { affine, concat, type Tensor } from "../tensor/index.ts";
 import { guidance } from "./likelihood.ts";
 import type { Convention, Operator } from "./operator.ts";
 
@@ -8,6 +8,8 @@ export interface ConditionOptions {
   /** The guidance g as last channels; else Aᵀy. */
   readonly useLoggrad: boolean;
   readonly convention: Convention;
+  /** Factor of g (or Aᵀy) in the network's input: brings operators whose norm is far from one to the scale of the others. Default 1. */
+  readonly gain?: number;
 }
 
 /** Input channels of the h-transform for a task: x_t, x̂0, the operator's own, the guidance. */
@@ -28,6 +30,7 @@ export function condition(
     const g = o.useLoggrad
       ? guidance(operator, y, at, o.sigmaY, o.convention)
       : operator.adjoint(y, o.convention);
-    return concat([xt, ...(o.useX0hat ? [x0Hat] : []), ...operator.conditioning(y, x0Hat), g], 1);
+    const scaled = o.gain === undefined || o.gain === 1 ? g : affine(g, o.gain, 0);
+    return concat([xt, ...(o.useX0hat ? [x0Hat] : []), ...operator.conditioning(y, x0Hat), scaled], 1);
   });
 }

@@ -44,7 +44,12 @@ export interface EvaluationOptions {
 export interface Restored {
   readonly count: number;
   readonly original: Float32Array;
-  readonly measurement: { readonly values: Float32Array; readonly shape: readonly number[] };
+  readonly measurement: {
+    readonly values: Float32Array;
+    readonly shape: readonly number[];
+    /** In [-1, 1], as pictures are. */
+    readonly isPicture: boolean;
+  };
   readonly methods: ReadonlyMap<MethodName, Float32Array>;
   /** x̂0 of each step of the first sample, from noise to picture. */
   readonly evolution: readonly Float32Array[];
@@ -89,7 +94,7 @@ export async function restoreBatch(
     }),
   );
   const methods = new Map<MethodName, Float32Array>([["pinv", await pinv.read()]]);
-  const measurement = { values: await y.read(), shape: y.shape };
+  const measurement = { values: await y.read(), shape: y.shape, isPicture: operator.isPicture };
   if (task.scale !== null)
     methods.set("bicubic", bicubicUpsample(measurement.values, y.shape as unknown as ImageShape, task.scale));
   const evolution: Float32Array[] = [];

@@ -19,9 +19,30 @@ export { deftLoss, type LossInputs, type LossParts } from "./loss.ts";
 export { boxMasks, freeFormMasks, type MaskSource } from "./masks.ts";
 export { consistency, psnr, type ImageShape } from "./metrics.ts";
 export { hTransformConfig, priorConfig, scheduleOf } from "./networks.ts";
-export { type Convention, type ImageSize, type Operator, type Spectral } from "./operator.ts";
+export {
+  defineOperator,
+  linearOperator,
+  vjpByTape,
+  type Convention,
+  type ImageSize,
+  type Operator,
+  type OperatorParts,
+  type Spectral,
+} from "./operator.ts";
+export { KernelWizard, kernelWizardConfig, type KernelWizardWeights } from "./kernel-wizard.ts";
+export { bicubic } from "./operators/bicubic.ts";
+export { blur, type BlurKernel, type BlurOptions } from "./operators/blur.ts";
+export { color } from "./operators/color.ts";
+export { compose } from "./operators/compose.ts";
+export { ct, type CtOptions } from "./operators/ct.ts";
+export { deblur, type NamedBlur } from "./operators/deblur.ts";
+export { denoising } from "./operators/denoising.ts";
 export { hdr } from "./operators/hdr.ts";
-export { inpainting } from "./operators/inpainting.ts";
+export { inpainting, type Masks } from "./operators/inpainting.ts";
+export { jpeg } from "./operators/jpeg.ts";
+export { nonlinearBlur } from "./operators/nonlinear-blur.ts";
+export { phaseRetrieval, type PhaseOptions } from "./operators/phase-retrieval.ts";
+export { quantisation } from "./operators/quantisation.ts";
 export { superResolution } from "./operators/super-resolution.ts";
 export { phantoms } from "./phantoms.ts";
 export { Pretraining } from "./pretrain.ts";

@@ -11,6 +11,7 @@ import {
   pixelShuffle,
   relu,
   tanh,
+  type Shape,
   type Tensor,
 } from "../tensor/index.ts";
 
@@ -31,6 +32,26 @@ export const kernelWizardDefaults: KernelWizardConfig = {
   backBlocks: 20,
   kernelChannels: 512,
 };
+
+/** The network's tensors by their names in the state dict, those of the generator at least. */
+export type KernelWizardWeights = ReadonlyMap<
+  string,
+  { readonly shape: Shape; readonly data: Float32Array<ArrayBuffer> }
+>;
+
+/** The sizes that a state dict shows. */
+export function kernelWizardConfig(weights: KernelWizardWeights): KernelWizardConfig {
+  const features = weights.get("feature_extractor.0.weight")?.shape[0] ?? kernelWizardDefaults.features;
+  const innermost = `adapter.model.${"submodule.".repeat(4)}up.1.weight`;
+  const blocks = (part: string) =>
+    [...weights.keys()].filter((name) => name.startsWith(part) && name.endsWith(".conv1.weight")).length;
+  return {
+    features,
+    frontBlocks: blocks("feature_extractor."),
+    backBlocks: blocks("recon_trunk."),
+    kernelChannels: (weights.get(innermost)?.shape[0] ?? 0) - 8 * features,
+  };
+}
 
 /** Sides are multiples of this: two halvings before the adapter, five inside. */
 export const KERNEL_WIZARD_STEP = 128;

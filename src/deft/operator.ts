@@ -34,6 +34,8 @@ export interface Operator {
   readonly isLinear: boolean;
   /** A A† = 1: every measurement can come about. */
   readonly isOnto: boolean;
+  /** The measurement is a picture in [-1, 1]; others are stretched to be shown. */
+  readonly isPicture: boolean;
   /** Tensors that the instance holds (masks, matrices): who keeps the operator past a scope keeps and disposes of them. */
   readonly held: readonly Tensor[];
   /** A x. */
@@ -47,6 +49,8 @@ export interface Operator {
   pinv(y: Tensor): Tensor;
   /** Jᵀ v, J the Jacobian of A at x: [N, ...outShape] → [N, C, H, W]. */
   vjp(x: Tensor, v: Tensor): Tensor;
+  /** x moved onto the measurement: x + A†(y − A x), or what an operator has in its place. */
+  project(x: Tensor, y: Tensor): Tensor;
   /** The singular value decomposition, where there is one in closed form. */
   readonly svd?: Spectral;
   /** Further conditioning channels for the h-transform, after x̂0 and before the guidance. */
@@ -61,17 +65,27 @@ export interface Operator {
   residualGradient(y: Tensor, x: Tensor, convention: Convention): Tensor;
 }
 
-type Optional = "isLinear" | "isOnto" | "held" | "conditioning" | "guidanceAt" | "residualGradient";
+type Optional =
+  | "isLinear"
+  | "isOnto"
+  | "isPicture"
+  | "held"
+  | "project"
+  | "conditioning"
+  | "guidanceAt"
+  | "residualGradient";
 
 /** What an operator has to say of itself; the rest has a usual form. */
 export type OperatorParts = Omit<Operator, Optional> & Partial<Pick<Operator, Optional>>;
 
-/** An operator with its own parts, else: not linear, not onto, nothing held, no further channels, guidance Jᵀ(y − A x) at x̂0. */
+/** An operator with its own parts, else: not linear, not onto, measurements that are pictures, nothing held, no further channels, guidance Jᵀ(y − A x) at x̂0. */
 export function defineOperator(parts: OperatorParts): Operator {
-  const residualGradient = (y: Tensor, x: Tensor) => parts.vjp(x, lincomb(1, y, -1, parts.apply(x)));
+  const misfit = (y: Tensor, x: Tensor) => lincomb(1, y, -1, parts.apply(x));
   const usual = {
-    ...{ isLinear: false, isOnto: false, held: [], conditioning: () => [] },
-    ...{ guidanceAt: "x0Hat" as const, residualGradient },
+    ...{ isLinear: false, isOnto: false, isPicture: true, held: [], conditioning: () => [] },
+    guidanceAt: "x0Hat" as const,
+    residualGradient: (y: Tensor, x: Tensor) => parts.vjp(x, misfit(y, x)),
+    project: (x: Tensor, y: Tensor) => lincomb(1, x, 1, parts.pinv(misfit(y, x))),
   };
   return withParts(usual, parts);
 }

@@ -73,7 +73,7 @@ export function clippedPredict(schedule: Schedule, prior: Denoiser): Predict {
   };
 }
 
-/** The prior whose x̂0 is projected on the measurement each step: x̂0 + A†(y − A x̂0). No learning. */
+/** The prior whose x̂0 is projected on the measurement each step: x̂0 + A†(y − A x̂0) where A is linear. No learning. */
 export function projectedPredict(
   schedule: Schedule,
   prior: Denoiser,
@@ -83,7 +83,7 @@ export function projectedPredict(
   const predict = priorPredict(schedule, prior);
   return (xt, t) => {
     const { eps, x0 } = predict(xt, t);
-    return { eps, x0: lincomb(1, x0, 1, operator.pinv(lincomb(1, y, -1, operator.apply(x0)))) };
+    return { eps, x0: operator.project(x0, y) };
   };
 }
 

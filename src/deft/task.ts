@@ -1,63 +1,92 @@
 // The task of a run: the operator of each batch, its masks, its noise.
 import type { Engine } from "../tensor/index.ts";
-import { parseDegradation } from "./config/degradation.ts";
-import type { Config } from "./config/schema.ts";
-import { UserError } from "./errors.ts";
-import { boxMasks, freeFormMasks, type MaskSource } from "./masks.ts";
-import type { Operator } from "./operator.ts";
-import { inpainting } from "./operators/inpainting.ts";
-import { superResolution } from "./operators/super-resolution.ts";
 import type { ConditionOptions } from "./condition.ts";
+import { effectiveParts, maskSide, operatorOf, partShapes } from "./config/degradation.ts";
+import type { Config } from "./config/schema.ts";
+import type { Prepared, Resources } from "./degradation.ts";
+import { boxMasks, freeFormMasks, type MaskSource } from "./masks.ts";
+import type { ImageSize, Operator } from "./operator.ts";
+import { compose, imageSizeOf } from "./operators/compose.ts";
 
 export interface Task {
   readonly name: string;
-  /** Block size of super-resolution, for the bicubic row; null elsewhere. */
+  /** Factor of the reduction where the measurement is a smaller picture, for the bicubic row; null elsewhere. */
   readonly scale: number | null;
   readonly condition: ConditionOptions;
   /** The operator of a batch; `indices` says which mask each picture gets. */
   operator(engine: Engine, indices: readonly number[]): Operator;
+  /** Frees what operators share from batch to batch (weights of networks). */
+  release(): void;
 }
 
 /** Masks of the configuration that need no file; null when it names one (the command line reads it). */
-export function generatedMasks(config: Config, side: number): MaskSource | null {
+export function generatedMasks(config: Config, imageSide: number): MaskSource | null {
   const { mask, min_mask_size: minMaskSize, max_mask_size: maxMaskSize } = config.likelihood.forward_op;
   const { seed } = config.exp;
   if (mask === "file") return null;
+  const side = maskSide(config.algo.deg, config.model.in_channels, imageSide);
   return mask === "box" ? boxMasks({ side, seed, minMaskSize, maxMaskSize }) : freeFormMasks({ side, seed });
 }
 
-/** The task that `algo.deg` names, for images of `channels`×`side`×`side`. Throws UserError for one that is not there. */
-export function makeTask(config: Config, side: number, channels: number, masks: MaskSource | null): Task {
-  const [part, ...more] = parseDegradation(config.algo.deg);
-  const shape = [channels, side, side] as const;
-  const { use_x0hat: useX0hat, use_loggrad: useLoggrad } = config.algo;
-  const common = {
-    name: config.algo.deg,
+/** What operators need beside the configuration, read from files; null: not given. */
+export type TaskFiles = Partial<Pick<Resources, "kernel" | "kernelWizard">>;
+
+/** The task that `algo.deg` names, for images of `channels`×`side`×`side`. Throws UserError where it does not fit them. */
+export function makeTask(
+  config: Config,
+  side: number,
+  channels: number,
+  masks: MaskSource | null,
+  files: TaskFiles = {},
+): Task {
+  const { deg, sigma_y: sigmaY, use_x0hat: useX0hat, use_loggrad: useLoggrad } = config.algo;
+  const image: ImageSize = [channels, side, side];
+  const parts = effectiveParts(deg);
+  partShapes(deg, image);
+  const resources = resourcesOf(config, masks, files);
+  const prepared: Prepared[] = [];
+  /** Part k for the shape that the parts before it give; the same for every batch. */
+  const prepare = (k: number, shape: ImageSize): Prepared => {
+    const part = parts[k] as (typeof parts)[number];
+    return (prepared[k] ??= part.kind.prepare(shape, part.n, resources));
+  };
+  prepare(0, image);
+  const { convention } = config.likelihood;
+  const gain = convention === "deft" ? 1 : (parts[0]?.kind.gain?.(image, resources) ?? 1);
+  const { scale } = operatorOf(deg);
+  return {
+    name: deg,
+    scale: scale !== null && parts.length === 1 ? scale : null,
     condition: {
-      sigmaY: config.algo.sigma_y ?? 0,
+      sigmaY: sigmaY ?? 0,
       useX0hat,
       useLoggrad,
-      convention: config.likelihood.convention,
+      convention,
+      gain,
+    },
+    operator(engine, indices) {
+      const operators: Operator[] = [];
+      parts.forEach((_, k) => {
+        const before = operators.at(-1);
+        operators.push(prepare(k, before ? imageSizeOf(before) : image).make(engine, indices));
+      });
+      return operators.length === 1 ? (operators[0] as Operator) : compose(deg, operators);
+    },
+    release() {
+      for (const { release } of prepared) release?.();
     },
   };
-  if (part?.kind === "sr" && more.length === 0) {
-    const operator = superResolution(part.scale, shape);
-    return { ...common, scale: part.scale, operator: () => operator };
-  }
-  if ((part?.kind === "inp" || part?.kind === "in2") && more.length === 0) {
-    if (!masks)
-      throw new UserError(
-        "likelihood.forward_op.mask_filename: in-painting needs masks; pass a file, or mask=freeform",
-      );
-    return {
-      ...common,
-      scale: null,
-      operator(engine, indices) {
-        const values = new Float32Array(indices.length * side * side);
-        indices.forEach((index, k) => values.set(masks.mask(index), k * side * side));
-        return inpainting(engine, { values, shape: [indices.length, 1, side, side] }, shape);
-      },
-    };
-  }
-  throw new UserError(`algo.deg: ${config.algo.deg} has no operator for training; expected sr{k} or inp`);
+}
+
+function resourcesOf(config: Config, masks: MaskSource | null, files: TaskFiles): Resources {
+  const o = config.likelihood.forward_op;
+  return {
+    masks,
+    kernel: files.kernel ?? null,
+    kernelWizard: files.kernelWizard ?? null,
+    ct: { numAngles: o.num_angles, angleRange: o.angle_range, circle: o.circle },
+    phase: { oversample: o.oversample, iterations: o.hio_iterations, beta: o.hio_beta },
+    blur: { padding: o.padding },
+    seed: config.exp.seed,
+  };
 }

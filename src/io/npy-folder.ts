@@ -4,20 +4,10 @@ import type { ImageDataset } from "../deft/dataset.ts";
 import { UserError } from "../deft/errors.ts";
 import { ctSlice } from "./ct-slice.ts";
 import { PictureError } from "./images.ts";
-import { parseNpy, type NpyArray } from "./npy.ts";
+import { matrixOf, parseNpy } from "./npy.ts";
 import { skippingDamaged } from "./skip-damaged.ts";
 
 const MAX_FILE_BYTES = 2 ** 28;
-const MAX_SIDE = 16384;
-
-/** Readers of NumPy's types of number, without the byte order. */
-const types: Readonly<Record<string, (view: DataView, at: number, little: boolean) => number>> = {
-  f4: (view, at, little) => view.getFloat32(at, little),
-  f8: (view, at, little) => view.getFloat64(at, little),
-  i2: (view, at, little) => view.getInt16(at, little),
-  u2: (view, at, little) => view.getUint16(at, little),
-  i4: (view, at, little) => view.getInt32(at, little),
-};
 
 /**
  * A folder of `.npy` files, searched with its sub-folders and sorted by path, one slice each, as for the AAPM low-dose CT
@@ -55,43 +45,14 @@ export async function openNpyFolder(
 }
 
 async function readSlice(file: string, side: number): Promise<Float32Array> {
-  let slice: { values: Float32Array; width: number; height: number };
+  let slice: ReturnType<typeof matrixOf>;
   try {
     const { size } = await stat(file);
     if (size > MAX_FILE_BYTES) throw new Error(`${size} bytes; expected at most ${MAX_FILE_BYTES}`);
-    slice = valuesOf(parseNpy(await readFile(file)));
+    slice = matrixOf(parseNpy(await readFile(file)));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new PictureError(`${file}: not a slice that can be read; got ${reason}`, { cause: error });
   }
   return ctSlice(slice.values, { ...slice, side, what: file });
-}
-
-function valuesOf({ descr, fortranOrder, shape, bytes }: NpyArray) {
-  const sizes = shape.filter((size) => size !== 1);
-  const [height = 1, width = 1] = sizes;
-  if (
-    sizes.length > 2 ||
-    shape.length < 2 ||
-    !(height >= 1 && width >= 1) ||
-    Math.max(height, width) > MAX_SIDE
-  )
-    throw new Error(`an array of shape [${shape.join(",")}]; expected [h,w]`);
-  const [, order = "", type = ""] = /^([<>|=])(\w+)$/.exec(descr) ?? [];
-  const get = types[type];
-  if (!get || order === "|")
-    throw new Error(`an array of type ${descr}; expected one of ${Object.keys(types).join(", ")}`);
-  const unit = Number(type.slice(1));
-  if (bytes.length !== width * height * unit)
-    throw new Error(`${bytes.length} bytes of data; expected ${width * height * unit}`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const values = new Float32Array(width * height);
-  for (let y = 0; y < height; y++)
-    for (let x = 0; x < width; x++)
-      values[y * width + x] = get(
-        view,
-        unit * (fortranOrder ? x * height + y : y * width + x),
-        order !== ">",
-      );
-  return { values, width, height };
 }

@@ -30,3 +30,51 @@ export function parseNpy(file: Uint8Array): NpyArray {
   const shape = sizes.split(",").flatMap((size) => (size.trim() === "" ? [] : [Number(size)]));
   return { descr, fortranOrder: order === "True", shape, bytes: file.subarray(end) };
 }
+
+const MAX_SIDE = 16384;
+
+/** Readers of NumPy's types of number, without the byte order. */
+const types: Readonly<Record<string, (view: DataView, at: number, little: boolean) => number>> = {
+  f4: (view, at, little) => view.getFloat32(at, little),
+  f8: (view, at, little) => view.getFloat64(at, little),
+  i2: (view, at, little) => view.getInt16(at, little),
+  u2: (view, at, little) => view.getUint16(at, little),
+  i4: (view, at, little) => view.getInt32(at, little),
+};
+
+/**
+ * The numbers of an array of two axes (others being 1), row by row: f4, f8, i2, u2 or i4 in either byte order, rows or columns first.
+ * Throws Error with what is wrong.
+ */
+export function matrixOf({ descr, fortranOrder, shape, bytes }: NpyArray): {
+  values: Float32Array<ArrayBuffer>;
+  width: number;
+  height: number;
+} {
+  const sizes = shape.length === 2 ? shape : shape.filter((size) => size !== 1);
+  const [height = 1, width = 1] = sizes;
+  if (
+    sizes.length > 2 ||
+    shape.length < 2 ||
+    !(height >= 1 && width >= 1) ||
+    Math.max(height, width) > MAX_SIDE
+  )
+    throw new Error(`an array of shape [${shape.join(",")}]; expected [h,w]`);
+  const [, order = "", type = ""] = /^([<>|=])(\w+)$/.exec(descr) ?? [];
+  const get = types[type];
+  if (!get || order === "|")
+    throw new Error(`an array of type ${descr}; expected one of ${Object.keys(types).join(", ")}`);
+  const unit = Number(type.slice(1));
+  if (bytes.length !== width * height * unit)
+    throw new Error(`${bytes.length} bytes of data; expected ${width * height * unit}`);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const values = new Float32Array(width * height);
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++)
+      values[y * width + x] = get(
+        view,
+        unit * (fortranOrder ? x * height + y : y * width + x),
+        order !== ">",
+      );
+  return { values, width, height };
+}

@@ -300,8 +300,11 @@ describe("the command line", () => {
 
   it("train says plainly what it does not do", async () => {
     expect((await run("train", "algo=dps")).err).toMatch(/^deft: algo: train fine-tunes algo=deft; got dps/);
-    expect((await run("train", "algo.deg=hdr")).err).toMatch(
-      /^deft: algo\.deg: train fine-tunes for sr\{k\}/,
+    expect((await run("train", "algo.deg=deblur_nl")).err).toMatch(
+      /^deft: likelihood\.forward_op\.weights: not given; expected a file with algo\.deg=deblur_nl/,
+    );
+    expect((await run("train", "algo.deg=color", "model=phantoms")).err).toMatch(
+      /^deft: algo\.deg: color: images of 1 channels; expected 3/,
     );
     const pasted = await run("train", ...FIRST, `exp.root=${temporaryFolder()}`);
     expect(pasted.code).toBe(1);

@@ -1,5 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { parseDegradation, conditioningChannels, maskSizes } from "../../src/deft/config/degradation.ts";
+import {
+  parseDegradation,
+  conditioningChannels,
+  maskSide,
+  maskSizes,
+} from "../../src/deft/config/degradation.ts";
 import { helpText } from "../../src/deft/config/help.ts";
 import { editDistance, nearestKey } from "../../src/deft/config/nearest.ts";
 import { defaultChannelMult, EMBEDDED_SIDE } from "../../src/deft/config/presets.ts";
@@ -169,13 +174,41 @@ describe("what follows from the task", () => {
     expect(noise("algo.deg=inp", "algo.sigma_y=null")).toBe(0.1);
   });
 
+  it("files that a degradation needs, and compositions", () => {
+    expect(refusal("algo.deg=blur")).toMatch(
+      /^likelihood\.forward_op\.kernel_filename: not given; expected a file with algo\.deg=blur/,
+    );
+    expect(refusal("likelihood.forward_op.weights=w.pt")).toMatch(
+      /weights: not used with algo\.deg=sr4; got w\.pt/,
+    );
+    expect(resolve("algo.deg=blur", "likelihood.forward_op.kernel_filename=k.npy").likelihood.name).toBe(
+      "blur",
+    );
+    expect(resolve("algo.deg=sr2-inp").likelihood).toMatchObject({
+      name: "sr2",
+      forward_op: { mask: "freeform" },
+    });
+    expect(maskSide("sr2-inp", 3, 32)).toBe(16);
+    expect(conditioningChannels("deno-inp", 3, true)).toBe(13);
+    expect(refusal("algo.deg=sr4-sr16")).toMatch(
+      /sr16 does not divide the image side 8; expected sr2, sr4, sr8/,
+    );
+    expect(refusal("algo.deg=color-color")).toMatch(/algo\.deg: color: images of 1 channels; expected 3/);
+  });
+
   it("the grammar of algo.deg", () => {
-    expect(parseDegradation("sr4-deno")).toEqual([{ kind: "sr", scale: 4 }, { kind: "deno" }]);
-    expect(parseDegradation("in2_box")).toEqual([{ kind: "in2", mask: "box" }]);
-    expect(parseDegradation("jpeg20-quant3")).toEqual([
-      { kind: "jpeg", quality: 20 },
-      { kind: "quant", bits: 3 },
+    const parsed = (deg: string) => parseDegradation(deg).map(({ kind, n, mask }) => [kind.word, n, mask]);
+    expect(parsed("sr4-deno")).toEqual([
+      ["sr", 4, null],
+      ["deno", 0, null],
     ]);
+    expect(parsed("in2_box")).toEqual([["in2", 0, "box"]]);
+    expect(parsed("jpeg20-quant3")).toEqual([
+      ["jpeg", 20, null],
+      ["quant", 3, null],
+    ]);
+    for (const deg of ["sr4_box", "hdr4", "inp4", "4", "-sr4", "deno_box", "sr04x"])
+      expect(refusal(`algo.deg=${deg}`), deg).toMatch(/algo\.deg: no such degradation/);
     for (const deg of ["sr0", "sr1", "sr"]) expect(refusal(`algo.deg=${deg}`)).toMatch(/sr\{k\}/);
     expect(refusal("algo.deg=jpeg0")).toMatch(/jpeg\{q\}/);
     expect(refusal("algo.deg=quant9")).toMatch(/quant\{n\}/);

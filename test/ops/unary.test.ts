@@ -5,12 +5,14 @@ import {
   clamp,
   cos,
   exp,
+  floor,
   leakyRelu,
   lincomb,
   log,
   neg,
   reciprocal,
   relu,
+  round,
   rsqrt,
   sigmoid,
   sin,
@@ -48,6 +50,25 @@ for (const [name, run, f, range] of table)
     for (const n of [1, 3, 257, 70001])
       test(`n = ${n}`, () => checkOp({ shapes: [[n]], out: [n], range, run, reference: (x) => x.map(f) }));
   });
+
+describe("steps, away from their jumps", () => {
+  const steps: [string, (x: Tensor) => Tensor, (v: number) => number][] = [
+    ["floor", floor, Math.floor],
+    ["round", round, (v) => Math.floor(v + 0.5)],
+  ];
+  for (const [name, run, f] of steps)
+    test(name, () => {
+      const data = [new Float32Array(257).map((_, i) => (i % 11) - 5 + (i % 2 === 0 ? 0.3 : 0.7))];
+      return checkOp({ shapes: [[257]], data, out: [257], run, reference: (x) => x.map(f) });
+    });
+});
+
+test("round takes the even of two numbers that are as near", async () => {
+  const engine = await testEngine();
+  const y = engine.scope(() => round(engine.tensor([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5])));
+  expect([...(await y.read())].map((v) => v + 0)).toEqual([-2, -2, 0, 0, 2, 2]);
+  y.dispose();
+});
 
 test("far from 0 the functions saturate", async () => {
   const engine = await testEngine();

@@ -1,4 +1,3 @@
-import { parseDegradation } from "../../deft/config/degradation.ts";
 import { helpText } from "../../deft/config/help.ts";
 import { parseArguments } from "../../deft/config/arguments.ts";
 import type { Config } from "../../deft/config/schema.ts";
@@ -11,9 +10,6 @@ import { runTraining } from "../train-run.ts";
 const USAGE =
   "deft train [OPTIONS]: fine-tune an h-transform beside a frozen prior and restore held-out pictures";
 
-/** Degradations that the training knows, on their own. */
-const TASKS: readonly string[] = ["sr", "inp", "in2"];
-
 /** `deft train`: options and files are checked before anything is loaded that needs a GPU. Throws UserError. */
 export async function train(args: readonly string[]): Promise<void> {
   if (parseArguments(args).flags.help) {
@@ -21,23 +17,17 @@ export async function train(args: readonly string[]): Promise<void> {
     return;
   }
   const { config, warnings, flags } = await resolveRun(args);
-  checkTask(config);
+  checkAlgorithm(config);
   if (!flags.dryRun) checkInputs(config);
   for (const line of warnings) console.error(`deft: ${line}`);
   if (flags.dryRun) process.stdout.write(configToYaml(config));
   else await runTraining(config);
 }
 
-function checkTask({ algo }: Config): void {
+function checkAlgorithm({ algo }: Config): void {
   if (algo.name !== "deft") {
     throw new UserError(
       `algo: train fine-tunes algo=deft; got ${algo.name}; expected algo=deft, or leave it out`,
-    );
-  }
-  const [first, ...more] = parseDegradation(algo.deg);
-  if (first === undefined || more.length > 0 || !TASKS.includes(first.kind)) {
-    throw new UserError(
-      `algo.deg: train fine-tunes for sr{k} and in-painting; got ${algo.deg}; expected sr4, inp or inp_box`,
     );
   }
 }

@@ -1,83 +1,54 @@
+import type { DegradationKind } from "../degradation.ts";
 import { UserError } from "../errors.ts";
+import type { ImageSize } from "../operator.ts";
+import { degradations } from "../operators/registry.ts";
 import { nearest } from "./nearest.ts";
 
 /** Where an in-painting mask comes from: drawn by the program, or read from `likelihood.forward_op.mask_filename`. */
 export type MaskOrigin = "box" | "freeform" | "file";
 
 /** One degradation of `algo.deg`, as its name says it. */
-export type Degradation =
-  | {
-      readonly kind:
-        "deno" | "deblur_uni" | "deblur_gauss" | "deblur_nl" | "color" | "hdr" | "phase_retrieval" | "ct";
-    }
-  | { readonly kind: "sr" | "bicubic"; readonly scale: number }
-  | { readonly kind: "jpeg"; readonly quality: number }
-  | { readonly kind: "quant"; readonly bits: number }
-  /** `mask` null: a mask file when one is given, else a generated free-form mask. */
-  | { readonly kind: "inp" | "in2"; readonly mask: MaskOrigin | null };
+export interface Degradation {
+  readonly kind: DegradationKind;
+  /** The number in its word; 0 where it has none. */
+  readonly n: number;
+  /** Null: a mask file when one is given, else a generated free-form mask. */
+  readonly mask: MaskOrigin | null;
+}
 
-const PLAIN = [
-  "deno",
-  "deblur_uni",
-  "deblur_gauss",
-  "deblur_nl",
-  "color",
-  "hdr",
-  "phase_retrieval",
-  "ct",
-] as const;
-const GRAMMAR = [
-  "sr{k}",
-  "bicubic{k}",
-  "inp",
-  "inp_box",
-  "inp_freeform",
-  "in2",
-  "in2_box",
-  "in2_freeform",
-  "jpeg{q}",
-  "quant{n}",
-  ...PLAIN,
-];
+/** A kind's words as messages show them: `sr{k}`, or `inp`, `inp_box` and `inp_freeform`. */
+function wordsOf({ word, number, isMasked }: DegradationKind): string[] {
+  if (number) return [`${word}{${number.symbol}}`];
+  return isMasked ? [word, `${word}_box`, `${word}_freeform`] : [word];
+}
+
+const GRAMMAR = degradations.flatMap(wordsOf);
 
 /**
- * The degradations of `algo.deg`, in the order in which they are applied (spec, section 7); several are joined
- * by `-`. sr{k}, bicubic{k}: k >= 2; jpeg{q}: q in 1..100; quant{n}: n in 1..8.
- * Throws a UserError that names the grammar for any other word.
+ * The degradations of `algo.deg`, in the order in which they are applied (spec, section 7); several are joined by `-`. Throws a
+ * UserError that names the grammar for any other word.
  */
 export function parseDegradation(deg: string): readonly Degradation[] {
   return deg.split("-").map((word) => parseOne(deg, word));
 }
 
 function parseOne(deg: string, word: string): Degradation {
-  const plain = PLAIN.find((name) => name === word);
-  if (plain !== undefined) return { kind: plain };
-  const mask = /^(inp|in2)(?:_(box|freeform))?$/.exec(word);
-  if (mask !== null) {
-    const source = mask[2] as "box" | "freeform" | undefined;
-    return { kind: mask[1] as "inp" | "in2", mask: source ?? null };
-  }
-  const numbered = /^(sr|bicubic|jpeg|quant)(\d{0,4})$/.exec(word);
-  if (numbered === null) {
+  const [, base = word, mask = null] = /^(.+)_(box|freeform)$/.exec(word) ?? [];
+  const [, name, digits = ""] = /^([a-z]+)(\d{0,4})$/.exec(word) ?? [];
+  const kind = degradations.find((k) => (k.number ? k.word === name : k.word === (k.isMasked ? base : word)));
+  if (!kind) {
     const known = GRAMMAR.join(", ");
     throw new UserError(
       `algo.deg: no such degradation; got ${deg}; expected ${known}; nearest is ${suggest(word)}`,
     );
   }
-  const n = Number(numbered[2]);
-  switch (numbered[1]) {
-    case "jpeg":
-      if (n >= 1 && n <= 100) return { kind: "jpeg", quality: n };
-      throw outside(deg, "jpeg{q} with a quality q from 1 to 100, for instance jpeg20");
-    case "quant":
-      if (n >= 1 && n <= 8) return { kind: "quant", bits: n };
-      throw outside(deg, "quant{n} with n from 1 to 8 bits, for instance quant3");
-    default: {
-      const kind = numbered[1] === "sr" ? "sr" : "bicubic";
-      if (n >= 2) return { kind, scale: n };
-      throw outside(deg, `${kind}{k} with a factor k of 2 or more, for instance ${kind}4`);
-    }
-  }
+  const { number } = kind;
+  const n = Number(digits);
+  if (number && !(n >= number.least && n <= number.most))
+    throw new UserError(
+      `algo.deg: wrong degradation; got ${deg}; expected ${kind.word}{${number.symbol}} with ${number.meaning}, for instance ${number.example}`,
+    );
+  return { kind, n: number ? n : 0, mask: mask as MaskOrigin | null };
 }
 
 function suggest(word: string): string {
@@ -86,21 +57,32 @@ function suggest(word: string): string {
   return shape.replace(/\{.\}/, digits === "" ? "4" : digits);
 }
 
-function outside(deg: string, expected: string): UserError {
-  return new UserError(`algo.deg: wrong degradation; got ${deg}; expected ${expected}`);
+/** What is applied: without parts that change nothing, unless there are no others. */
+export function effectiveParts(deg: string): readonly Degradation[] {
+  const parts = parseDegradation(deg);
+  const others = parts.filter(({ kind }) => !kind.isIdentity);
+  return others.length > 0 ? others : parts.slice(0, 1);
 }
 
-/** Refuses a factor of `sr{k}` or `bicubic{k}` that does not divide `side`, with the factors that do. */
-export function checkSide(deg: string, side: number): void {
-  for (const part of parseDegradation(deg)) {
-    if ((part.kind === "sr" || part.kind === "bicubic") && side % part.scale !== 0) {
-      const fits = Array.from({ length: side - 1 }, (_, i) => i + 2).filter((k) => side % k === 0);
-      const choices = fits.map((k) => `${part.kind}${k}`).join(", ");
-      throw new UserError(
-        `algo.deg: ${part.kind}${part.scale} does not divide the image side ${side}; expected ${choices}`,
-      );
+/** Shapes that the parts of a degradation are given; refuses images that do not fit, such as sides that `sr{k}` does not divide. */
+export function partShapes(deg: string, image: ImageSize): readonly ImageSize[] {
+  const shapes: ImageSize[] = [];
+  let shape = image;
+  for (const { kind, n } of effectiveParts(deg)) {
+    shapes.push(shape);
+    try {
+      shape = kind.outShape?.(shape, n) ?? shape;
+    } catch (error) {
+      throw error instanceof UserError ? new UserError(`algo.deg: ${error.message}`) : error;
     }
   }
+  return shapes;
+}
+
+/** Side of the masks of a degradation for images of `side`: that of the part which takes them. */
+export function maskSide(deg: string, channels: number, side: number): number {
+  const at = effectiveParts(deg).findIndex(({ kind }) => kind.isMasked);
+  return partShapes(deg, [channels, side, side])[at]?.[1] ?? side;
 }
 
 /**
@@ -108,12 +90,8 @@ export function checkSide(deg: string, side: number): void {
  * (`sr4-deno` is `sr4`), else `plain`, A x + noise with no options.
  */
 export function likelihoodOf(deg: string): string {
-  for (const part of parseDegradation(deg)) {
-    if (part.kind === "sr") return `sr${part.scale}`;
-    if (part.kind === "hdr" || part.kind === "ct" || part.kind === "phase_retrieval") return part.kind;
-    if (part.kind === "inp" || part.kind === "in2") return "inp";
-    if (part.kind.startsWith("deblur")) return "blur";
-  }
+  for (const { kind, n } of parseDegradation(deg))
+    if (kind.likelihood !== undefined) return kind.likelihood.replace("{k}", String(n));
   return "plain";
 }
 
@@ -123,28 +101,34 @@ export function degradationOf(likelihood: string): string {
   return likelihood === "plain" ? "deno" : likelihood;
 }
 
-/** What the degradation alone says of its operator: the factor of super-resolution and where masks come from. */
-export function operatorOf(deg: string): { readonly scale: number | null; readonly mask: MaskOrigin | null } {
+/** What the degradation alone says of its operator. */
+export interface OperatorFacts {
+  /** Factor of the first reduction, `sr{k}` or `bicubic{k}`. */
+  readonly scale: number | null;
+  readonly isMasked: boolean;
+  /** Where masks come from, when the word says so. */
+  readonly mask: MaskOrigin | null;
+  /** Files that it cannot do without, keys of likelihood.forward_op. */
+  readonly files: ReadonlySet<string>;
+}
+
+export function operatorOf(deg: string): OperatorFacts {
   const parts = parseDegradation(deg);
-  const scales = parts.flatMap((part) => ("scale" in part ? [part.scale] : []));
-  const masks = parts.flatMap((part) => ("mask" in part ? [part.mask] : []));
-  return { scale: scales[0] ?? null, mask: masks[0] ?? null };
+  return {
+    scale: parts.find(({ kind }) => kind.number?.symbol === "k")?.n ?? null,
+    isMasked: parts.some(({ kind }) => kind.isMasked),
+    mask: parts.find(({ mask }) => mask !== null)?.mask ?? null,
+    files: new Set(parts.flatMap(({ kind }) => kind.file ?? [])),
+  };
 }
 
 /**
  * Input channels of the h-transform (spec, section 3) for pictures of `channels` channels: x_t, x̂0 (with
- * `useX0hat`) and the guidance; in-painting adds y and the mask (1 channel), phase retrieval two estimates.
+ * `useX0hat`), what the first part adds (in-painting y and the mask, phase retrieval two estimates), the guidance.
  */
 export function conditioningChannels(deg: string, channels: number, useX0hat: boolean): number {
-  const base = channels * (useX0hat ? 3 : 2);
-  switch (likelihoodOf(deg)) {
-    case "inp":
-      return base + channels + 1;
-    case "phase_retrieval":
-      return base + 2 * channels;
-    default:
-      return base;
-  }
+  const own = effectiveParts(deg)[0]?.kind.ownChannels?.(channels) ?? 0;
+  return channels * (useX0hat ? 3 : 2) + own;
 }
 
 /** Sizes of box masks, given for side 256, at this side (rounded, at least 1). */

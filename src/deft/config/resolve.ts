@@ -1,7 +1,7 @@
 import { UserError } from "../errors.ts";
 import { parseArguments, type Arguments, type Flags } from "./arguments.ts";
-import { checkSide, conditioningChannels, degradationOf, likelihoodOf, operatorOf } from "./degradation.ts";
-import type { MaskOrigin } from "./degradation.ts";
+import { conditioningChannels, degradationOf, likelihoodOf, operatorOf, partShapes } from "./degradation.ts";
+import type { OperatorFacts } from "./degradation.ts";
 import { showValue, toRaw, type Value } from "./fields.ts";
 import {
   algorithmPresets,
@@ -219,11 +219,13 @@ function followSides(values: Map<string, Value>, model: string, follow: Follow):
 
 /** What the degradation decides: the operator's options and the input channels of the h-transform. */
 function followTask(values: Map<string, Value>, deg: string, follow: Follow): void {
-  checkSide(deg, Number(values.get("model.image_size")));
+  const channels = Number(values.get("model.in_channels"));
+  const side = Number(values.get("model.image_size"));
+  partShapes(deg, [channels, side, side]);
   const operator = operatorOf(deg);
   follow("likelihood.forward_op.scale", operator.scale, `algo.deg=${deg}`);
-  followMask(values, deg, operator.mask, follow);
-  const channels = Number(values.get("model.in_channels"));
+  followMask(values, deg, operator, follow);
+  followFiles(values, deg, operator.files);
   const useX0hat = values.get("algo.use_x0hat") === true;
   const needs = conditioningChannels(deg, channels, useX0hat);
   const seen = `${channels}-channel pictures and algo.use_x0hat=${useX0hat}`;
@@ -231,10 +233,11 @@ function followTask(values: Map<string, Value>, deg: string, follow: Follow): vo
 }
 
 /** Masks come from where algo.deg says, else from the file that is given, else free-form ones are drawn. */
-function followMask(values: Map<string, Value>, deg: string, named: MaskOrigin | null, follow: Follow): void {
+function followMask(values: Map<string, Value>, deg: string, operator: OperatorFacts, follow: Follow): void {
+  const named = operator.mask;
   const key = "likelihood.forward_op.mask";
   const file = values.get("likelihood.forward_op.mask_filename") ?? null;
-  if (likelihoodOf(deg) !== "inp") follow(key, null, `algo.deg=${deg}`);
+  if (!operator.isMasked) follow(key, null, `algo.deg=${deg}`);
   else if (named !== null) follow(key, named, `algo.deg=${deg}`);
   else if (values.get(key) === null) values.set(key, file === null ? "freeform" : "file");
   const mask = values.get(key);
@@ -247,6 +250,18 @@ function followMask(values: Map<string, Value>, deg: string, named: MaskOrigin |
     throw new UserError(
       `likelihood.forward_op.mask_filename: not used with algo.deg=${deg} and mask=${mask}; got ${file}; expected algo.deg=inp, or no file`,
     );
+  }
+}
+
+/** A degradation that needs a file has one, and no other has. */
+function followFiles(values: ReadonlyMap<string, Value>, deg: string, needed: ReadonlySet<string>): void {
+  for (const name of ["kernel_filename", "weights"]) {
+    const key = `likelihood.forward_op.${name}`;
+    const file = values.get(key) ?? null;
+    if (needed.has(name) && file === null)
+      throw new UserError(`${key}: not given; expected a file with algo.deg=${deg}`);
+    if (!needed.has(name) && file !== null)
+      throw new UserError(`${key}: not used with algo.deg=${deg}; got ${showValue(file)}; leave it out`);
   }
 }
 

@@ -1,4 +1,5 @@
 import { parseDegradation } from "./degradation.ts";
+import { forwardOp } from "./forward-op.ts";
 import {
   bool,
   int,
@@ -90,7 +91,7 @@ export const schema = {
     ),
     deg: text(
       "sr4",
-      "degradation, the task: sr{k}, inp, inp_box, inp_freeform, ...; joined by -",
+      "degradation, the task: sr{k}, bicubic{k}, inp, inp_box, deblur_gauss, blur, hdr, jpeg{q}, phase_retrieval, ct, ...; joined by -",
       checkDegradation,
     ),
     sigma_y: optional(number(0, "noise of y on [-1, 1]; null: likelihood.forward_op.noise_std", { min: 0 })),
@@ -156,19 +157,7 @@ export const schema = {
       "exact",
       "gradients as in the maths, or as in the original's own networks",
     ),
-    forward_op: {
-      scale: optional(number(4, "factor of super-resolution; follows algo.deg", { min: 1 })),
-      noise_std: number(0, "noise of y on [-1, 1] unless algo.sigma_y is given", { min: 0 }),
-      mask: optional(
-        oneOf(["box", "freeform", "file"], "freeform", "where masks come from; follows algo.deg"),
-      ),
-      mask_filename: optional(text("", "mask picture, or .npz of packed masks")),
-      mask_key: text("20-30% freeform", "array of the .npz file"),
-      min_mask_size: int(60, "least side of a box mask, at side 256", { min: 1 }),
-      max_mask_size: int(120, "largest side of a box mask, at side 256", { min: 1 }),
-      num_angles: int(60, "angles of the Radon transform over 180 degrees", { min: 1 }),
-      oversample: number(2, "padding of phase retrieval in eighths of the side", { min: 0 }),
-    },
+    forward_op: forwardOp,
   },
   model: {
     name: oneOf(

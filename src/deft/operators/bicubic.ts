@@ -1,8 +1,10 @@
 import type { Engine } from "../../tensor/index.ts";
+import type { DegradationKind } from "../degradation.ts";
 import { UserError } from "../errors.ts";
 import type { ImageSize, Operator } from "../operator.ts";
 import { svd } from "../svd.ts";
 import { separable, type SeparableSvd } from "./separable.ts";
+import { reduced } from "./super-resolution.ts";
 
 /**
  * bicubic{k}: reduction by k with Keys' kernel (a = −0.5) of 4k taps, separable, reflected at the edges, [C,H,W] →
@@ -18,11 +20,11 @@ export function bicubic(
 }
 
 /** Decompositions of the reductions of rows and columns; float64 on the host, so worth keeping for the next batch. */
-export function bicubicMatrices(k: number, [, h, w]: ImageSize): SeparableSvd {
+export function bicubicMatrices(k: number, shape: ImageSize): SeparableSvd {
+  const [, h, w] = shape;
   if (!Number.isInteger(k) || k < 2)
     throw new UserError(`bicubic${k}: the factor is ${k}; expected a whole number from 2 on`);
-  if (h % k !== 0 || w % k !== 0)
-    throw new UserError(`bicubic${k}: image ${h}x${w}; expected sides that are multiples of ${k}`);
+  reduced("bicubic", shape, k);
   const rows = svd(reduction(k, h), h / k, h);
   return { rows, columns: w === h ? rows : svd(reduction(k, w), w / k, w) };
 }
@@ -50,3 +52,13 @@ function keys(x: number): number {
   if (x <= 1) return 1.5 * x ** 3 - 2.5 * x ** 2 + 1;
   return x < 2 ? -0.5 * x ** 3 + 2.5 * x ** 2 - 4 * x + 2 : 0;
 }
+
+export const bicubicKind: DegradationKind = {
+  word: "bicubic",
+  number: { symbol: "k", least: 2, most: 9999, meaning: "a factor k of 2 or more", example: "bicubic4" },
+  outShape: (shape, k) => reduced("bicubic", shape, k),
+  prepare(shape, k) {
+    const matrices = bicubicMatrices(k, shape);
+    return { make: (engine) => bicubic(engine, k, shape, matrices) };
+  },
+};

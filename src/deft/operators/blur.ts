@@ -1,4 +1,5 @@
 import { conv2d, convTranspose2d, reshape, type Engine, type Tensor } from "../../tensor/index.ts";
+import type { DegradationKind } from "../degradation.ts";
 import { UserError } from "../errors.ts";
 import { linearOperator, type ImageSize, type Operator } from "../operator.ts";
 import { leastSquares } from "./least-squares.ts";
@@ -79,3 +80,17 @@ export function checkKernel({ values, height, width }: BlurKernel, isNormalised 
       `blur: the kernel's values sum to ${Number(sum.toPrecision(6))}; expected 1, divide the kernel by its sum`,
     );
 }
+
+export const blurKind: DegradationKind = {
+  word: "blur",
+  likelihood: "blur",
+  file: "kernel_filename",
+  prepare(shape, _n, { kernel, blur: options }) {
+    if (!kernel)
+      throw new UserError(
+        "likelihood.forward_op.kernel_filename: not given; expected the kernel of algo.deg=blur",
+      );
+    checkKernel(kernel);
+    return { make: (engine) => blur(engine, kernel, shape, options) };
+  },
+};

@@ -1,4 +1,5 @@
 import { matmul, reshape, type Tensor } from "../../tensor/index.ts";
+import type { DegradationKind } from "../degradation.ts";
 import { UserError } from "../errors.ts";
 import { linearOperator, type ImageSize, type Operator } from "../operator.ts";
 import { inverse, recompose, svd as decompose, type MatrixSvd } from "../svd.ts";
@@ -11,8 +12,7 @@ const WEIGHTS = [0.3333, 0.3334, 0.3333];
  * values, [component, pixel]. `pixel` is the decomposition of the weights, whose null space has no natural basis.
  */
 export function color(inShape: ImageSize, pixel = decompose(Float64Array.from(WEIGHTS), 1, 3)): Operator {
-  const [c, h, w] = inShape;
-  if (c !== 3) throw new UserError(`color: images of ${c} channels; expected 3`);
+  const [h, w] = threeChannels(inShape);
   const [size, outShape] = [h * w, [1, h, w]];
   const map = (x: Tensor, matrix: ArrayLike<number>, to: number, shape: readonly number[]) => {
     const from = matrix.length / to;
@@ -42,3 +42,15 @@ export function color(inShape: ImageSize, pixel = decompose(Float64Array.from(WE
 
 const transpose = ({ v, columns: n }: MatrixSvd): Float64Array =>
   v.map((_, i) => v[(i % n) * n + Math.floor(i / n)] as number);
+
+export const colorKind: DegradationKind = {
+  word: "color",
+  outShape: (shape) => [1, ...threeChannels(shape)],
+  prepare: (shape) => ({ make: () => color(shape) }),
+};
+
+/** Height and width of a color image; a UserError for another. */
+function threeChannels([c, h, w]: ImageSize): readonly [number, number] {
+  if (c !== 3) throw new UserError(`color: images of ${c} channels; expected 3`);
+  return [h, w];
+}

@@ -46,6 +46,7 @@ export function compose(name: string, parts: readonly Operator[]): Operator {
     outShape: last.outShape,
     isLinear,
     isOnto: parts.every((part) => part.isOnto),
+    isPicture: last.isPicture,
     held: parts.flatMap((part) => [...part.held]),
     apply,
     adjoint,

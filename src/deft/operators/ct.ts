@@ -9,6 +9,7 @@ import {
   type Engine,
   type Tensor,
 } from "../../tensor/index.ts";
+import type { DegradationKind } from "../degradation.ts";
 import { UserError } from "../errors.ts";
 import { linearOperator, type ImageSize, type Operator } from "../operator.ts";
 
@@ -53,6 +54,7 @@ export function ct(engine: Engine, inShape: ImageSize, options: Partial<CtOption
     name: "ct",
     inShape,
     outShape: [c, length, numAngles],
+    isPicture: false,
     held: [directions, ramp, ...(disc ? [disc] : [])],
     apply,
     adjoint: (y, convention = "exact") => (convention === "deft" ? unfiltered(y) : adjoint(y)),
@@ -84,3 +86,11 @@ function discOf(h: number, w: number): Float32Array<ArrayBuffer> {
     square(Math.floor(k / w) + top) + square((k % w) + left) <= 1 ? 1 : 0,
   );
 }
+
+export const ctKind: DegradationKind = {
+  word: "ct",
+  likelihood: "ct",
+  // A flat picture of side S gives rays of length S, S of them at each angle.
+  gain: ([, h, w], { ct: o }) => 1 / ((o.numAngles ?? ctDefaults.numAngles) * Math.max(h, w)),
+  prepare: (shape, _n, resources) => ({ make: (engine) => ct(engine, shape, resources.ct) }),
+};

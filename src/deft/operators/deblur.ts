@@ -1,4 +1,5 @@
 import type { Engine } from "../../tensor/index.ts";
+import type { DegradationKind } from "../degradation.ts";
 import type { ImageSize, Operator } from "../operator.ts";
 import { cutBelow, svd } from "../svd.ts";
 import { separable, type SeparableSvd } from "./separable.ts";
@@ -45,3 +46,15 @@ function blurMatrix(kernel: readonly number[], side: number): Float64Array {
       matrix[i * side + j] = (kernel[j - i + half] as number) / total;
   return matrix;
 }
+
+const kind = (name: NamedBlur): DegradationKind => ({
+  word: name,
+  likelihood: "blur",
+  prepare(shape) {
+    const matrices = deblurMatrices(name, shape);
+    return { make: (engine) => deblur(engine, name, shape, matrices) };
+  },
+});
+
+export const deblurUniformKind = kind("deblur_uni");
+export const deblurGaussKind = kind("deblur_gauss");

@@ -1,4 +1,5 @@
 import { reshape, type Tensor } from "../../tensor/index.ts";
+import type { DegradationKind } from "../degradation.ts";
 import { linearOperator, type ImageSize, type Operator } from "../operator.ts";
 
 /** deno: y = x, of the image's shape; what is left to do is the noise. Its spectral form is the flat image, S = 1. */
@@ -18,3 +19,9 @@ export function denoising(inShape: ImageSize): Operator {
     svd: { singularValues: new Float32Array(size).fill(1), v: picture, vt: flat, u: picture, ut: flat },
   });
 }
+
+export const denoisingKind: DegradationKind = {
+  word: "deno",
+  isIdentity: true,
+  prepare: (shape) => ({ make: () => denoising(shape) }),
+};

@@ -1,4 +1,5 @@
 import { affine, clamp, lincomb, type Tensor } from "../../tensor/index.ts";
+import type { DegradationKind } from "../degradation.ts";
 import { defineOperator, vjpByTape, type ImageSize, type Operator } from "../operator.ts";
 
 /**
@@ -19,3 +20,9 @@ export function hdr(inShape: ImageSize): Operator {
     residualGradient: (y, x) => pinv(lincomb(1, y, -1, apply(x))),
   });
 }
+
+export const hdrKind: DegradationKind = {
+  word: "hdr",
+  likelihood: "hdr",
+  prepare: (shape) => ({ make: () => hdr(shape) }),
+};

@@ -1,5 +1,7 @@
 import { expand, lincomb, mul, reshape, type Engine, type Tensor } from "../../tensor/index.ts";
+import type { DegradationKind } from "../degradation.ts";
 import { UserError } from "../errors.ts";
+import type { MaskSource } from "../masks.ts";
 import { linearOperator, type ImageSize, type Operator, type Spectral } from "../operator.ts";
 
 /** Masks of a batch on the host, 1 = kept, 0 = missing: [N, 1, H, W], or [N, C, H, W] where channels differ. */
@@ -53,3 +55,33 @@ function spectral({ values, shape }: Masks, [c, h, w]: ImageSize): Spectral {
   const picture = (t: Tensor) => reshape(t, [t.dim(0), c, h, w]);
   return { singularValues, v: picture, vt: flat, u: picture, ut: flat };
 }
+
+const kind = (word: string): DegradationKind => ({
+  word,
+  isMasked: true,
+  likelihood: "inp",
+  ownChannels: (channels) => channels + 1,
+  prepare(shape, _n, { masks }) {
+    if (!masks)
+      throw new UserError(
+        "likelihood.forward_op.mask_filename: in-painting needs masks; pass a file, or mask=freeform",
+      );
+    const [, h, w] = shape;
+    return {
+      make(engine, indices) {
+        const values = new Float32Array(indices.length * h * w);
+        indices.forEach((index, k) => values.set(maskOf(masks, index, h, w), k * h * w));
+        return inpainting(engine, { values, shape: [indices.length, 1, h, w] }, shape);
+      },
+    };
+  },
+});
+
+function maskOf(masks: MaskSource, index: number, h: number, w: number): Float32Array {
+  const mask = masks.mask(index);
+  if (mask.length === h * w) return mask;
+  throw new UserError(`inp: mask ${masks.side}x${masks.side}; expected the image's ${h}x${w}`);
+}
+
+export const inpaintingKind = kind("inp");
+export const inpainting2Kind = kind("in2");

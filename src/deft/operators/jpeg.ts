@@ -13,6 +13,7 @@ import {
   type Engine,
   type Tensor,
 } from "../../tensor/index.ts";
+import type { DegradationKind } from "../degradation.ts";
 import { UserError } from "../errors.ts";
 import { defineOperator, vjpByTape, type ImageSize, type Operator } from "../operator.ts";
 import { quantisationTables } from "./jpeg-tables.ts";
@@ -36,8 +37,7 @@ type Quantise = (coefficients: Tensor) => Tensor;
 export function jpeg(quality: number, inShape: ImageSize): Operator {
   if (!(quality >= 1 && quality <= 100))
     throw new UserError(`jpeg${quality}: the quality is ${quality}; expected 1 to 100`);
-  if (inShape[0] !== 1 && inShape[0] !== 3)
-    throw new UserError(`jpeg${quality}: images of ${inShape[0]} channels; expected 1 or 3`);
+  greyOrColor(inShape, quality);
   const through = (x: Tensor, quantise: Quantise) =>
     x.engine.scope(() => jpegDecode(jpegEncode(x, quality, quantise), quality, inShape));
   const apply = (x: Tensor) => through(x, round);
@@ -127,4 +127,16 @@ function inverse3(m: readonly number[]): number[] {
     at(i + 1, j + 1) * at(i + 2, j + 2) - at(i + 1, j + 2) * at(i + 2, j + 1);
   const det = [0, 1, 2].reduce((sum, j) => sum + at(0, j) * cofactor(0, j), 0);
   return Array.from({ length: 9 }, (_, k) => cofactor(k % 3, Math.floor(k / 3)) / det);
+}
+
+export const jpegKind: DegradationKind = {
+  word: "jpeg",
+  number: { symbol: "q", least: 1, most: 100, meaning: "a quality q from 1 to 100", example: "jpeg20" },
+  outShape: greyOrColor,
+  prepare: (shape, quality) => ({ make: () => jpeg(quality, shape) }),
+};
+
+function greyOrColor(shape: ImageSize, quality: number): ImageSize {
+  if (shape[0] === 1 || shape[0] === 3) return shape;
+  throw new UserError(`jpeg${quality}: images of ${shape[0]} channels; expected 1 or 3`);
 }

@@ -15,6 +15,7 @@ import {
   type Complex,
   type Tensor,
 } from "../../tensor/index.ts";
+import type { DegradationKind } from "../degradation.ts";
 import { UserError } from "../errors.ts";
 import { defineOperator, type ImageSize, type Operator } from "../operator.ts";
 
@@ -53,6 +54,8 @@ export function phaseRetrieval(inShape: ImageSize, options: Partial<PhaseOptions
   const pullback = (x: Tensor, v: Tensor) =>
     x.engine.scope(() => crop(backwards(withMagnitude(v, fft2(place(x), null, TRANSFORM))).re));
   const pinv = (y: Tensor) => y.engine.scope(() => picture(backwards({ re: y, im: affine(y, 0, 0) })));
+  const withMeasured = (x: Tensor, y: Tensor) =>
+    y.engine.scope(() => picture(backwards(withMagnitude(y, fft2(place(x), null, TRANSFORM)))));
   return defineOperator({
     name: "phase_retrieval",
     inShape,
@@ -61,9 +64,11 @@ export function phaseRetrieval(inShape: ImageSize, options: Partial<PhaseOptions
     adjoint: pinv,
     pinv,
     vjp: (x, v) => affine(pullback(x, v), 0.5, 0),
+    isPicture: false,
     guidanceAt: "xt",
+    project: withMeasured,
     conditioning: (y, x0Hat) => [
-      y.engine.scope(() => picture(backwards(withMagnitude(y, fft2(place(x0Hat), null, TRANSFORM))))),
+      withMeasured(x0Hat, y),
       hybridInputOutput(
         { y, start: place(x0Hat), inside: place(affine(x0Hat, 0, 1)), iterations, beta },
         crop,
@@ -120,3 +125,10 @@ function withMagnitude(y: Tensor, z: Complex): Complex {
   const factor = div(y, maximum(size, size.engine.tensor([1e-20])));
   return { re: mul(z.re, factor), im: mul(z.im, factor) };
 }
+
+export const phaseRetrievalKind: DegradationKind = {
+  word: "phase_retrieval",
+  likelihood: "phase_retrieval",
+  ownChannels: (channels) => 2 * channels,
+  prepare: (shape, _n, { phase }) => ({ make: () => phaseRetrieval(shape, phase) }),
+};

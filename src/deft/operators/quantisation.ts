@@ -1,4 +1,5 @@
 import { affine, floor, lincomb, reshape, type Tensor } from "../../tensor/index.ts";
+import type { DegradationKind } from "../degradation.ts";
 import { UserError } from "../errors.ts";
 import { defineOperator, type ImageSize, type Operator } from "../operator.ts";
 
@@ -23,3 +24,9 @@ export function quantisation(bits: number, inShape: ImageSize): Operator {
     residualGradient: (y, x) => lincomb(1, y, -1, apply(x)),
   });
 }
+
+export const quantisationKind: DegradationKind = {
+  word: "quant",
+  number: { symbol: "n", least: 1, most: 8, meaning: "n from 1 to 8 bits", example: "quant3" },
+  prepare: (shape, bits) => ({ make: () => quantisation(bits, shape) }),
+};

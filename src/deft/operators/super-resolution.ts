@@ -9,6 +9,7 @@ import {
   upsampleNearest,
   type Tensor,
 } from "../../tensor/index.ts";
+import type { DegradationKind } from "../degradation.ts";
 import { UserError } from "../errors.ts";
 import { linearOperator, type ImageSize, type Operator, type Spectral } from "../operator.ts";
 import { svd as decompose, type MatrixSvd } from "../svd.ts";
@@ -18,13 +19,10 @@ import { svd as decompose, type MatrixSvd } from "../svd.ts";
  * Both sides must be multiples of k. `block` is the decomposition of the 1 × k² mean, whose null space has no natural basis.
  */
 export function superResolution(k: number, inShape: ImageSize, block = blockSvd(k)): Operator {
-  const [c, h, w] = inShape;
-  if (h % k !== 0 || w % k !== 0)
-    throw new UserError(`sr${k}: image ${h}x${w}; expected sides that are multiples of ${k}`);
+  const outShape = reduced("sr", inShape, k);
   const apply = (x: Tensor) => avgPool2d(x, k);
   const pinv = (y: Tensor) => upsampleNearest(y, k);
   const adjoint = (y: Tensor) => affine(pinv(y), 1 / (k * k), 0);
-  const outShape = [c, h / k, w / k];
   return linearOperator({
     name: `sr${k}`,
     isOnto: true,
@@ -74,4 +72,24 @@ function spectral(k: number, [c, h, w]: ImageSize, block: MatrixSvd): Spectral {
     u: (coefficients) => affine(reshape(coefficients, [coefficients.dim(0), c, rows, columns]), sign, 0),
     ut: (y) => affine(reshape(y, [y.dim(0), patches]), sign, 0),
   };
+}
+
+export const superResolutionKind: DegradationKind = {
+  word: "sr",
+  number: { symbol: "k", least: 2, most: 9999, meaning: "a factor k of 2 or more", example: "sr4" },
+  likelihood: "sr{k}",
+  outShape: (shape, k) => reduced("sr", shape, k),
+  prepare: (shape, k) => ({ make: () => superResolution(k, shape) }),
+};
+
+/** Shape after a reduction of both sides by k; a UserError names the factors that would do. */
+export function reduced(word: string, [c, h, w]: ImageSize, k: number): ImageSize {
+  if (h % k === 0 && w % k === 0) return [c, h / k, w / k];
+  const fits = Array.from({ length: Math.min(h, w) - 1 }, (_, i) => i + 2).filter(
+    (f) => h % f === 0 && w % f === 0,
+  );
+  const side = h === w ? `side ${h}` : `sides ${h}x${w}`;
+  throw new UserError(
+    `${word}${k} does not divide the image ${side}; expected ${fits.map((f) => word + f).join(", ")}`,
+  );
 }

@@ -55,7 +55,9 @@ describe("sr", () => {
     });
   });
   it("refuses sides that the factor does not divide", () =>
-    expect(() => superResolution(4, [3, 8, 10])).toThrow("image 8x10; expected sides that are multiples"));
+    expect(() => superResolution(4, [3, 8, 10])).toThrow(
+      "sr4 does not divide the image sides 8x10; expected sr2",
+    ));
 });
 
 /** Row `row` of the reduction by f, from the definition: taps around the centre, folded back at the edges one by one. */

@@ -1,0 +1,38 @@
+// The task of a run with what it needs from files: masks, a blur kernel, weights of a degradation's network.
+import { maskSide } from "../deft/config/degradation.ts";
+import type { Config } from "../deft/config/schema.ts";
+import type { KernelWizardWeights } from "../deft/kernel-wizard.ts";
+import { generatedMasks, makeTask, type Task } from "../deft/task.ts";
+import { readKernel } from "../io/kernels.ts";
+import { openMasks } from "../io/masks.ts";
+import { openWeights } from "../io/weights.ts";
+
+/** The task of the configuration for images of this size. Throws a UserError that names the option and its file. */
+export async function openTask(config: Config, side: number, channels: number): Promise<Task> {
+  const o = config.likelihood.forward_op;
+  const read = async () => {
+    if (o.mask_filename === null) return null;
+    return openMasks(o.mask_filename, { side: maskSide(config.algo.deg, channels, side), key: o.mask_key });
+  };
+  const masks = generatedMasks(config, side) ?? (await read());
+  return makeTask(config, side, channels, masks, {
+    kernel: o.kernel_filename === null ? null : await readKernel(o.kernel_filename),
+    kernelWizard: o.weights === null ? null : await readGenerator(o.weights),
+  });
+}
+
+/** Parts of the kernel-wizard network that make a blurred picture; its file holds others beside them. */
+const GENERATOR = ["feature_extractor.", "adapter.", "recon_trunk."];
+
+async function readGenerator(file: string): Promise<KernelWizardWeights> {
+  const source = await openWeights(file);
+  try {
+    const names = source.names.filter((name) => GENERATOR.some((part) => name.startsWith(part)));
+    const weights = new Map<string, { shape: readonly number[]; data: Float32Array<ArrayBuffer> }>();
+    for (const name of names)
+      weights.set(name, { shape: source.info(name).shape, data: await source.readF32(name) });
+    return weights;
+  } finally {
+    await source.close();
+  }
+}
