@@ -1,6 +1,7 @@
-// DEFT from one observation: the objectives in float64, the posterior of a Gaussian prior, memory, resuming of a step.
+// DEFT from one observation: the objectives in float64, the posterior of a Gaussian prior, memory.
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { HTransform } from "../../src/deft/htransform.ts";
+import { vjpByTape } from "../../src/deft/operator.ts";
 import { sampleDdim } from "../../src/deft/sample.ts";
 import { ddimCoefficients, stepPairs } from "../../src/deft/schedule.ts";
 import {
@@ -21,6 +22,7 @@ import {
   reshape,
   silu,
   slice,
+  square,
   timestepEmbedding,
   type Engine,
   type Tensor,
@@ -352,5 +354,15 @@ describe("a network as h", () => {
       "soc.batch_size",
     );
     dispose();
+  });
+
+  test("a gradient through an operator's gradient that is computed by a tape is refused, not left out", () => {
+    engine.scope(() => {
+      const [x, v] = [engine.tensor([1, 2]), engine.tensor([1, 1])];
+      expect(() => vjpByTape(square, x, v)).not.toThrow();
+      x.requiresGrad = true;
+      expect(() => engine.noGrad(() => vjpByTape(square, x, v))).not.toThrow();
+      expect(() => vjpByTape(square, x, v)).toThrow("take soc.objective=vargrad");
+    });
   });
 });
