@@ -5,6 +5,7 @@ import {
   conv1d,
   conv2d,
   conv2dWeightGradient,
+  convTranspose2d,
   openDevice,
 } from "../../src/tensor/index.ts";
 import { checkOp, randomArray, relativeError } from "../helpers/check-op.ts";
@@ -57,6 +58,37 @@ describe("conv2d", () => {
     check({ n: 3, c: 5, h: 1, w: 11, o: 4, kh: 1, kw: 3, stride: 2, padding: 1 }, true, true));
   test("conv1d of one tap", () =>
     check({ n: 2, c: 8, h: 1, w: 16, o: 24, kh: 1, kw: 1, stride: 1, padding: 0 }, true, true));
+
+  // Of few tiles and constant weights the products are turned round.
+  test.each([
+    { n: 1, c: 8, h: 4, w: 4, o: 12 },
+    { n: 2, c: 12, h: 5, w: 7, o: 68 },
+    { n: 1, c: 64, h: 8, w: 8, o: 33 },
+  ])("3x3 with constant weights, [$n,$c,$h,$w] to $o", async (sizes) => {
+    const engine = await testEngine();
+    const k: Conv = { ...sizes, kh: 3, kw: 3, stride: 1, padding: 1 };
+    const { n, c, h, w, o } = k;
+    const host = [randomArray(n * c * h * w, 1), randomArray(o * c * 9, 2), randomArray(n * o * h * w, 3)];
+    const [x64, w64, y64] = host.map((v) => Float64Array.from(v)) as [
+      Float64Array,
+      Float64Array,
+      Float64Array,
+    ];
+    const weights = engine.tensor(host[1] ?? [], [o, c, 3, 3]).markConstant();
+    const x = engine.tensor(host[0] ?? [], [n, c, h, w]);
+    const y = engine.tensor(host[2] ?? [], [n, o, h, w]);
+    // The second time with what the first has kept.
+    for (let time = 0; time < 2; time++) {
+      const forward = engine.scope(() => conv2d(x, weights, null, { padding: 1 }));
+      expect(relativeError(await forward.read(), convolve(x64, w64, undefined, k))).toBeLessThan(4e-6);
+      const back = engine.scope(() => convTranspose2d(y, weights, null, { padding: 1 }));
+      const want = convolveTransposed(y64, w64, undefined, k);
+      expect(relativeError(await back.read(), want)).toBeLessThan(4e-6);
+      forward.dispose();
+      back.dispose();
+    }
+    for (const t of [x, y, weights]) t.dispose();
+  });
 
   /** y and both gradients of one convolution against the definition. */
   const compare = async (engine: Engine, name: string, k: Conv): Promise<void> => {
