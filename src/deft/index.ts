@@ -1,4 +1,8 @@
 // The public face of DEFT: schedule, operators, h-transform, loss, samplers, training, metrics, configuration.
+export { type Algorithm, type Draws, type Problem, type Step } from "./algorithms/algorithm.ts";
+export { deft } from "./algorithms/ddim.ts";
+export { seededDraws } from "./algorithms/draws.ts";
+export { algorithms } from "./algorithms/index.ts";
 export { bicubicUpsample } from "./bicubic.ts";
 export { condition, conditionChannels, type ConditionOptions } from "./condition.ts";
 export { configFromObject, resolveConfig, type Resolved } from "./config/resolve.ts";
@@ -60,6 +64,7 @@ export {
   type BetaSchedule,
   type ScheduleOptions,
 } from "./schedule.ts";
+export { socDefaults, StochasticControl, type SocOptions, type SocProblem } from "./soc.ts";
 export { ssim } from "./ssim.ts";
 export { generatedMasks, makeTask, type Task } from "./task.ts";
 export { learningRate, Trainer } from "./trainer.ts";

@@ -1,4 +1,4 @@
-import { lincomb, type Shape, type Tensor } from "../tensor/index.ts";
+import { GradientError, lincomb, type Shape, type Tensor } from "../tensor/index.ts";
 
 export type Convention = "exact" | "deft";
 
@@ -101,9 +101,13 @@ function withParts<A extends object, B extends object>(usual: A, parts: B): A & 
   return Object.defineProperties(usual, Object.getOwnPropertyDescriptors(parts)) as A & B;
 }
 
-/** Jᵀ v of any differentiable function of x, through a tape of its own. */
+/** Jᵀ v of any differentiable function of x, through a tape of its own; throws GradientError where its own gradient is wanted. */
 export function vjpByTape(f: (x: Tensor) => Tensor, x: Tensor, v: Tensor): Tensor {
   const { engine } = x;
+  if (engine.recording && (x.requiresGrad || v.requiresGrad))
+    throw new GradientError(
+      "vjp: the operator's gradient has no gradient itself; take soc.objective=vargrad",
+    );
   return engine.scope(() =>
     engine.withTape(() => {
       const leaf = x.alias();

@@ -91,7 +91,7 @@ export function projectedPredict(
 export function deftPredict(
   schedule: Schedule,
   prior: Denoiser,
-  hTransform: HTransform,
+  hTransform: Pick<HTransform, "forward">,
   operator: Operator,
   y: Tensor,
   options: ConditionOptions,

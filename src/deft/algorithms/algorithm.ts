@@ -38,24 +38,33 @@ export interface Problem {
   readonly onStep?: (k: number, step: Step) => Promise<void> | void;
 }
 
-/** A method that restores pictures with the prior and the operator alone; options not given have their defaults. */
+/** A method that restores pictures with the prior and the operator alone. */
 export interface Algorithm<O extends object = object> {
   readonly name: string;
   readonly defaults: O;
+  /** The defaults with what differs for a degradation, by its name in algo.deg. */
+  defaultsFor(deg: string): O;
   /** Network calls for each timestep, a batch counting one; null: set by the options. */
   readonly callsPerStep: number | null;
-  /** The restored pictures [N, C, H, W]; the caller disposes of them. */
+  /** The restored pictures [N, C, H, W], the caller's to dispose of. Options that are not given have their defaults. */
   sample(problem: Problem, options?: Partial<O>): Promise<Tensor>;
 }
 
-/** An algorithm from its parts: `run` gets complete options. */
+/** An algorithm from its parts: `run` gets complete options; `byTask` holds defaults that differ. */
 export function defineAlgorithm<O extends object>(
   name: string,
   callsPerStep: number | null,
   defaults: O,
   run: (problem: Problem, options: O) => Promise<Tensor>,
+  byTask: Readonly<Record<string, Partial<O>>> = {},
 ): Algorithm<O> {
-  return { name, callsPerStep, defaults, sample: (p, options) => run(p, { ...defaults, ...options }) };
+  return {
+    name,
+    callsPerStep,
+    defaults,
+    defaultsFor: (deg) => ({ ...defaults, ...byTask[deg] }),
+    sample: (p, options) => run(p, { ...defaults, ...options }),
+  };
 }
 
 /** [N, C, H, W] of the pictures that are sought. */

@@ -24,4 +24,5 @@ export const dps = defineAlgorithm(
       const norm = clamp(l2norm(residual, { axes: [1] }), 1e-20, Infinity);
       return { x0, next: lincomb(1, moved, affine(reciprocal(norm), 2 * gradTermWeight, 0), pulled) };
     }),
+  { sr4: { gradTermWeight: 1 } },
 );

@@ -29,6 +29,7 @@ export const pgdm = defineAlgorithm(
       const unseen = lincomb(1, pulled, -1, p.operator.pinv(p.operator.apply(pulled)));
       return { x0, next: lincomb(1, ddimStep(p, at, { x0: projected, eps }, o.eta), weight, unseen) };
     }),
+  { in2: { project: true }, hdr: { contrastWeight: 1500 } },
 );
 
 /** A†y − A†A x. */

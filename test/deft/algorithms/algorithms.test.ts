@@ -62,6 +62,14 @@ describe("every algorithm", () => {
       last.forEach((v, i) => expect(Math.abs(v - (whole[32 + i] as number))).toBeLessThan(tolerance));
     });
 
+  test("defaults follow the degradation where it needs others", () => {
+    expect(algorithms.dps.defaults.gradTermWeight).toBe(0.1);
+    expect(algorithms.dps.defaultsFor("sr4")).toEqual({ ...algorithms.dps.defaults, gradTermWeight: 1 });
+    expect(algorithms.pgdm.defaultsFor("sr4")).toEqual(algorithms.pgdm.defaults);
+    expect(algorithms.pgdm.defaultsFor("in2").project).toBe(true);
+    expect(algorithms.pgdm.defaultsFor("hdr").contrastWeight).toBe(1500);
+  });
+
   test("ddrm names the operator that has no spectral form", async () => {
     const engine = await testEngine();
     const { problem, dispose } = settingOf(engine, "inp", freePrior, { n: 1, steps: 4 });

@@ -59,7 +59,10 @@ export function settingOf(
   prior: Gaussian,
   { n, steps, seed = 1, first = 0 }: { n: number; steps: number; seed?: number; first?: number },
 ): Setting {
-  const masks = { values: Float32Array.from(kept), shape: [1, 1, 4, 4] as const };
+  const masks = {
+    values: Float32Array.from(Array.from({ length: n }, () => kept).flat()),
+    shape: [n, 1, 4, 4] as const,
+  };
   const operator: Operator = task === "sr2" ? superResolution(2, shape) : inpainting(engine, masks, shape);
   const values = measurementOf(task, prior);
   // In-painting keeps the picture's shape.

@@ -68,12 +68,10 @@ function weighting(algo: Config): (typeof denoiseTermWeights)[number] {
 export const samplerKinds: Record<string, Handler> = {
   sampler_dps: sampler(dps, "x_final", (algo) => ({ ...guided(algo), original: flag(algo, "original") })),
   sampler_mcg: sampler(mcg, "x_final", guided),
-  // What the original does for these two operators alone.
   sampler_pgdm: sampler(pgdm, "x_final", (algo) => ({
+    ...pgdm.defaultsFor(text(algo, "deg")),
     ...guided(algo),
     awd: flag(algo, "awd"),
-    project: text(algo, "deg") === "in2",
-    contrastWeight: text(algo, "deg") === "hdr" ? 1500 : 0,
   })),
   sampler_reddiff: sampler(reddiff, "mu_final", (algo) => ({
     lr: num(algo, "lr"),
