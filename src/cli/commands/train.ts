@@ -13,7 +13,7 @@ const USAGE =
 /** `deft train`: options and files are checked before anything is loaded that needs a GPU. Throws UserError. */
 export async function train(args: readonly string[]): Promise<void> {
   if (parseArguments(args).flags.help) {
-    process.stdout.write(helpText(USAGE, (group) => group !== "pretrain"));
+    process.stdout.write(helpText(USAGE, (group) => group !== "pretrain" && group !== "compare"));
     return;
   }
   const { config, warnings, flags } = await resolveRun(args);
