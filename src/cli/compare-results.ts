@@ -69,7 +69,9 @@ function comparedMethods({ comparison, batches }: ComparisonResults): ComparedMe
     const { name } = method.algorithm;
     const [cost, sample, mean] = [comparison.costs.get(name), scores.get(name), scores.get(meanRow(name))];
     if (!cost || !sample) throw new Error(`${name}: no result`);
-    const maps = batches.flatMap(({ deviations }) => Array.from(deviations.get(name) ?? []));
+    const deviations = batches.flatMap(({ deviations, count }) =>
+      Array<number>(count).fill(average(deviations.get(name) ?? [])),
+    );
     return {
       name,
       options: method.options,
@@ -77,7 +79,7 @@ function comparedMethods({ comparison, batches }: ComparisonResults): ComparedMe
       samples: comparison.samplesOf(method),
       cost,
       sample,
-      ...(mean ? { mean, deviation: average(maps) } : {}),
+      ...(mean ? { mean, deviation: average(deviations) } : {}),
     };
   });
 }
@@ -200,7 +202,7 @@ async function pageGrids(
     sampled,
     {
       title: `Means of ${repeated[0]?.samples} samples`,
-      note: "The mean is the safest guess: it scores higher than a sample and looks softer.",
+      note: "The mean of samples that fit y is the safest guess: it mostly scores higher than a sample and looks softer.",
       heads: heads(own),
       rows: await restored(own, meanRow),
     },

@@ -25,7 +25,13 @@ export async function runComparison(config: Config): Promise<void> {
   try {
     const { engine } = opened;
     const { comparison, leftOut } = await withRunWeights(config, (weights) =>
-      setUpComparison(engine, { config, task, channels: validation.channels, side: validation.side, weights }),
+      setUpComparison(engine, {
+        config,
+        task,
+        channels: validation.channels,
+        side: validation.side,
+        weights,
+      }),
     );
     const folder = await openRunFolder(config, `compare-${deg}`);
     const { seed } = config.exp;
@@ -72,7 +78,15 @@ export async function setUpComparison(engine: Engine, parts: ComparisonParts) {
   const schedule = scheduleOf(config.diffusion);
   const prior = await loadPrior(engine, config, schedule, weights.priorWeights);
   const transform = config.compare.checkpoint === null ? null : weights.startWeights;
-  const { methods, leftOut } = await methodsOf({ engine, config, schedule, prior, task, channels, transform });
+  const { methods, leftOut } = await methodsOf({
+    engine,
+    config,
+    schedule,
+    prior,
+    task,
+    channels,
+    transform,
+  });
   const { stats } = engine.device.pool;
   const before = stats.live;
   const metrics = await loadMetrics(engine, weights, side);

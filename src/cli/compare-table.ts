@@ -31,7 +31,9 @@ export interface CellTable {
 export function tableOf(methods: readonly ComparedMethod[]): CellTable {
   const rows = methods.flatMap((method) => [
     { name: method.name, scores: method.sample, method },
-    ...(method.mean ? [{ name: `${method.name}, mean of ${method.samples}`, scores: method.mean, method }] : []),
+    ...(method.mean
+      ? [{ name: `${method.name}, mean of ${method.samples}`, scores: method.mean, method }]
+      : []),
   ]);
   const columns = COLUMNS.filter(({ key }) => rows.some(({ scores }) => scores[key] !== undefined));
   const best = new Map(

@@ -99,7 +99,10 @@ export async function loadMetrics(
 }
 
 /** The h-transform of a configuration for pictures of so many channels. */
-export function transformNetwork({ algo, htransform_model: model }: Config, channels: number): HTransformConfig {
+export function transformNetwork(
+  { algo, htransform_model: model }: Config,
+  channels: number,
+): HTransformConfig {
   return hTransformConfig(model, conditioningChannels(algo.deg, channels, algo.use_x0hat), channels);
 }
 

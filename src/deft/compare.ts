@@ -5,7 +5,14 @@ import type { Algorithm, Problem } from "./algorithms/algorithm.ts";
 import { seededDraws } from "./algorithms/draws.ts";
 import type { ImageDataset } from "./dataset.ts";
 import { UserError } from "./errors.ts";
-import { inceptionScores, openBatch, scoresOf, type OpenBatch, type Restored, type Scores } from "./evaluate.ts";
+import {
+  inceptionScores,
+  openBatch,
+  scoresOf,
+  type OpenBatch,
+  type Restored,
+  type Scores,
+} from "./evaluate.ts";
 import { meanOf } from "./metrics.ts";
 import type { FeatureNetwork, InceptionOutputs } from "./metrics/sets.ts";
 import type { Prior } from "./prior.ts";
@@ -193,7 +200,14 @@ export class Comparison {
     const { pool, queue } = engine.device;
     const { name } = method.algorithm;
     const isFirst = !this.#tallies.has(name);
-    const tally = this.#tallies.get(name) ?? { samples: 0, pictures: 0, prior: 0, own: 0, seconds: 0, peak: 0 };
+    const tally = this.#tallies.get(name) ?? {
+      samples: 0,
+      pictures: 0,
+      prior: 0,
+      own: 0,
+      seconds: 0,
+      peak: 0,
+    };
     this.#tallies.set(name, tally);
     const own = () => method.network?.calls() ?? 0;
     const before = { prior: prior.calls, own: own() };

@@ -24,7 +24,11 @@ export async function train(args: readonly string[]): Promise<void> {
   else await runTraining(config);
 }
 
-function checkAlgorithm({ algo }: Config): void {
+function checkAlgorithm({ algo, compare }: Config): void {
+  if (compare.checkpoint !== null)
+    throw new UserError(
+      `compare.checkpoint: only deft compare reads it; got ${compare.checkpoint}; train starts from htransform_model.ckpt_path=FILE`,
+    );
   if (algo.name !== "deft") {
     throw new UserError(
       `algo: train fine-tunes algo=deft; got ${algo.name}; expected algo=deft, or leave it out`,

@@ -36,8 +36,10 @@ export function renderComparison(page: ComparisonPage): string {
 <main>
 <section aria-labelledby="measures"><h2 id="measures">Measures</h2>
 ${cellTable(page.table)}
-${page.notes.map((note) => markup`<p class="note">${note}</p>
-`)}</section>
+${page.notes.map(
+  (note) => markup`<p class="note">${note}</p>
+`,
+)}</section>
 ${page.grids.map(
   ({ title, note, heads, rows }, i) =>
     markup`<section aria-labelledby="pictures-${i}"><h2 id="pictures-${i}">${title}</h2>

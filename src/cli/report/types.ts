@@ -2,9 +2,8 @@
 export const METHODS = ["pinv", "bicubic", "prior", "deft", "deft_mean4"] as const;
 export type Method = (typeof METHODS)[number];
 
-/** Columns of the picture grid, in the order shown. */
-export const GRID_COLUMNS = ["original", "measurement", ...METHODS] as const;
-export type GridColumn = (typeof GRID_COLUMNS)[number];
+/** Columns of the picture grid. */
+export type GridColumn = "original" | "measurement" | Method;
 
 /** Means over the evaluated pictures: PSNR in dB, SSIM, PSNR of A x̂ against y in dB, LPIPS where its weights were given. */
 export interface Scores {

@@ -18,7 +18,8 @@ export const comparable = [
 export type Comparable = (typeof comparable)[number];
 
 /** The algorithms of `compare.algorithms`. */
-export const comparedIn = (list: string): Comparable[] => list.split(",").map((name) => name.trim() as Comparable);
+export const comparedIn = (list: string): Comparable[] =>
+  list.split(",").map((name) => name.trim() as Comparable);
 
 function checkAlgorithms(list: string): string | null {
   const names = comparedIn(list);
@@ -65,7 +66,9 @@ export const compareFields = {
     `algorithms of the table, joined by commas: ${comparable.join(", ")}`,
     checkAlgorithms,
   ),
-  checkpoint: optional(text("", "folder of a finished train run, for deft (--checkpoint); its task is compared")),
+  checkpoint: optional(
+    text("", "folder of a finished train run, for deft (--checkpoint); its task is compared"),
+  ),
   num_steps: optional(int(1, "sampling steps of every algorithm; null: exp.num_steps", { min: 1 })),
   num_samples: int(4, "posterior samples of each picture, behind the mean and the map of deviations", {
     min: 1,
