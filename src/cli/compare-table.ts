@@ -48,7 +48,7 @@ export function tableOf(methods: readonly ComparedMethod[]): CellTable {
       "method",
       ...columns.map(({ head, unit }) => (unit === "" ? head : `${head} ${unit}`)),
       "deviation",
-      "calls a sample",
+      "network calls",
       "s/image",
       "GPU memory",
     ],
@@ -74,7 +74,7 @@ export function tableOf(methods: readonly ComparedMethod[]): CellTable {
 }
 
 export const TABLE_NOTE =
-  "Calls: of the prior, + of the h-transform, a batch counting one; the way back through the prior that dps, mcg and pgdm take with each call is not counted. Seconds are those of one picture in its batch, compilation left out; memory is that of the first batch without networks that only measure. Deviation: standard deviation of the samples, mean over pixels, on [-1, 1].";
+  "Calls: of the prior, + of the h-transform, a batch counting one; the way back through the prior that dps, mcg and pgdm take with each call is not counted. A mean counts what its samples took together. Seconds are those of one picture in its batch, compilation left out; memory is that of the first batch without networks that only measure. Deviation: standard deviation of the samples, mean over pixels, on [-1, 1].";
 
 /** Columns aligned by spaces, numbers to the right. */
 export function plainText({ heads, rows }: CellTable): string {
