@@ -16,6 +16,10 @@ const commands: { readonly [name: string]: Command } = {
     help: "train a prior on pictures, resumable",
     load: async () => (await import("./commands/pretrain.ts")).pretrain,
   },
+  compare: {
+    help: "several algorithms on one task, with the same measurements: one table",
+    load: async () => (await import("./commands/compare.ts")).compare,
+  },
   inspect: {
     help: "list the tensors of a weight file: deft inspect FILE",
     load: async () => (await import("./commands/inspect.ts")).inspect,

@@ -19,7 +19,9 @@ export interface RunFolder {
   readonly resumed: boolean;
 }
 
-const CONFIG = "config.yaml";
+export const CONFIG = "config.yaml";
+/** The trained h-transform in the folder of a finished run. */
+export const TRANSFORM = "htransform.safetensors";
 
 /** Writes a file aside, flushes it to the disk and renames it, so that no reader ever sees half of it. */
 export async function atomicWrite(file: string, data: string | Uint8Array): Promise<void> {
@@ -48,13 +50,13 @@ export function configFromYaml(yaml: string, file: string): Config {
  * goes before `exp.overwrite`). With no `exp.name` a new folder is named after the task: sr4-001, sr4-002, ...
  * (with `exp.resume` the last of them is taken). `exp.overwrite` moves the earlier run and its checkpoints
  * aside and deletes them only once the new folder stands; a process killed in between loses nothing, the
- * next call puts things right. Throws a UserError for a run that is there, for a folder that is none of ours
+ * next call puts things right. `label`: what a new folder is named after instead of the task. Throws a UserError for a run that is there, for a folder that is none of ours
  * and for a name that is no folder name.
  */
-export async function openRunFolder(config: Config): Promise<RunFolder> {
+export async function openRunFolder(config: Config, label = config.algo.deg): Promise<RunFolder> {
   const name = config.exp.name ?? (config.exp.resume ? await lastName(config) : null);
   try {
-    return name === null ? await createNumbered(config) : await openNamed(config, name);
+    return name === null ? await createNumbered(config, label) : await openNamed(config, name);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (error instanceof UserError || code === undefined) throw error;
@@ -127,10 +129,10 @@ async function write(config: Config, place: Place, resumed: boolean): Promise<Ru
   return { ...place, config: named, resumed };
 }
 
-async function createNumbered(config: Config): Promise<RunFolder> {
-  const { task, numbers } = await numbered(config);
+async function createNumbered(config: Config, label: string): Promise<RunFolder> {
+  const numbers = await numbered(config, label);
   for (let n = Math.max(0, ...numbers) + 1; ; n++) {
-    const place = runPaths(config, `${task}-${String(n).padStart(3, "0")}`);
+    const place = runPaths(config, `${label}-${String(n).padStart(3, "0")}`);
     await mkdir(path.dirname(place.path), { recursive: true });
     if ((await namesIn(place.checkpoints)).length > 0) continue;
     try {
@@ -144,18 +146,17 @@ async function createNumbered(config: Config): Promise<RunFolder> {
 }
 
 async function lastName(config: Config): Promise<string | null> {
-  const { task, numbers } = await numbered(config);
+  const { deg: task } = config.algo;
+  const numbers = await numbered(config, task);
   return numbers.length === 0 ? null : `${task}-${String(Math.max(...numbers)).padStart(3, "0")}`;
 }
 
-/** The task and the numbers of its runs that were named by the program. */
-async function numbered(config: Config): Promise<{ task: string; numbers: number[] }> {
-  const task = config.algo.deg;
+/** The numbers of the runs that the program named after `label`. */
+async function numbered(config: Config, label: string): Promise<number[]> {
   const names = await namesIn(path.join(config.exp.root, config.exp.samples_root));
-  const numbers = names
-    .filter((name) => name.startsWith(`${task}-`) && /^\d{3,9}$/.test(name.slice(task.length + 1)))
-    .map((name) => Number(name.slice(task.length + 1)));
-  return { task, numbers };
+  return names
+    .filter((name) => name.startsWith(`${label}-`) && /^\d{3,9}$/.test(name.slice(label.length + 1)))
+    .map((name) => Number(name.slice(label.length + 1)));
 }
 
 async function replace(config: Config, place: Place): Promise<RunFolder> {

@@ -20,11 +20,11 @@ import {
   type GridRow,
   type Summary,
 } from "./report/types.ts";
-import { atomicWrite, configToYaml, type RunFolder } from "./run-folder.ts";
+import { atomicWrite, configToYaml, TRANSFORM, type RunFolder } from "./run-folder.ts";
 import { readStats } from "./stats.ts";
 
 /** Pictures in grid.png and the report. */
-const SHOWN = 8;
+export const SHOWN = 8;
 const EVOLUTIONS = 3;
 const EVOLUTION_STEPS = 10;
 
@@ -47,7 +47,7 @@ export interface Results {
 }
 
 /** One picture of a batch. */
-function pictureAt(values: Float32Array, count: number, channels: 1 | 3, k: number): Picture {
+export function pictureAt(values: Float32Array, count: number, channels: 1 | 3, k: number): Picture {
   const size = values.length / count;
   return square(values.slice(k * size, (k + 1) * size), channels);
 }
@@ -65,7 +65,10 @@ function columnsOf(data: ImageDataset, restored: Restored, k: number): [GridColu
  * The measurement of picture k. One that is no picture (a sinogram, magnitudes) is stretched from its least to its largest value by the
  * cube root, in which small values still show.
  */
-function measurementPicture({ measurement, count }: Restored, k: number): Picture {
+export function measurementPicture(
+  { measurement, count }: Pick<Restored, "measurement" | "count">,
+  k: number,
+): Picture {
   const { values, shape, isPicture } = measurement;
   const [, channels = 1, height = 1, width = 1] = shape;
   const size = values.length / count;
@@ -89,7 +92,8 @@ export async function saveGrid(
   await writePng(file, tile(rows.flat(), { columns: rows[0]?.length ?? 1, zoom: zoomOf(data.side) }));
 }
 
-const zoomOf = (side: number): number => Math.max(1, Math.floor(96 / side));
+/** Factor that makes small pictures of a grid visible. */
+export const zoomOf = (side: number): number => Math.max(1, Math.floor(96 / side));
 
 /** x̂0 of a few steps of one picture, from noise to the end. */
 function evolutionStrip(data: ImageDataset, restored: Restored, k: number): Picture {
@@ -149,7 +153,7 @@ export async function writeResults(r: Results): Promise<void> {
   const { trainer } = fineTuning;
   const useAverage = config.algo.val_args.use_ema;
   await saveGrid(path.join(folder.path, "grid.png"), data, batches);
-  await exportTransform(path.join(folder.path, "htransform.safetensors"), fineTuning, useAverage);
+  await exportTransform(path.join(folder.path, TRANSFORM), fineTuning, useAverage);
   const summary: Summary = {
     task: task.name,
     adapter: { kind: gpu.kind, name: gpu.name, line: gpu.line },

@@ -5,9 +5,10 @@ import type { Config } from "../deft/config/schema.ts";
 import type { ImageDataset } from "../deft/dataset.ts";
 import type { EvaluationOptions } from "../deft/evaluate.ts";
 import { FineTuning } from "../deft/finetune.ts";
+import type { HTransformConfig } from "../deft/htransform.ts";
 import { hTransformConfig, priorConfig, scheduleOf } from "../deft/networks.ts";
 import { Prior } from "../deft/prior.ts";
-import { timesteps } from "../deft/schedule.ts";
+import { timesteps, type Schedule } from "../deft/schedule.ts";
 import type { makeTask } from "../deft/task.ts";
 import { UserError } from "../deft/errors.ts";
 import { openWeights, weightSource, type WeightFile } from "../io/weights.ts";
@@ -66,32 +67,59 @@ export async function withRunWeights<T>(
   }
 }
 
-/** Loads the prior and builds what training needs. */
-export async function setUpRun(engine: Engine, parts: RunParts) {
-  const { config, task, train, priorWeights, startWeights, lpipsWeights, inceptionWeights: weights } = parts;
-  const schedule = scheduleOf(config.diffusion);
+/** The frozen prior of a configuration. */
+export function loadPrior(
+  engine: Engine,
+  config: Config,
+  schedule: Schedule,
+  { source, file }: NamedWeights,
+): Promise<Prior> {
   const options = {
     network: priorConfig(config.model),
     prediction: config.model.prediction_type ?? "epsilon",
     schedule,
     half: config.model.use_fp16 && engine.device.half,
   };
-  const prior = await Prior.load(engine, options, priorWeights.source, priorWeights.file);
+  return Prior.load(engine, options, source, file);
+}
+
+/** The networks that measure pictures of `side`, where their weights are given. */
+export async function loadMetrics(
+  engine: Engine,
+  { lpipsWeights, inceptionWeights: weights }: Pick<RunParts, "lpipsWeights" | "inceptionWeights">,
+  side: number,
+) {
+  const lpips = lpipsWeights && (await Lpips.load(engine, lpipsWeights.heads, lpipsWeights.trunk));
+  if (lpips && side < smallestSide[lpips.trunk])
+    throw new UserError(
+      `metrics.lpips_path: ${lpips.trunk} takes pictures of side ${smallestSide[lpips.trunk]} or more; got ${side}; leave it out or pass the heads of another network`,
+    );
+  const inception = weights && (await Inception.load(engine, weights.source, weights.file));
+  return { lpips, inception };
+}
+
+/** The h-transform of a configuration for pictures of so many channels. */
+export function transformNetwork(
+  { algo, htransform_model: model }: Config,
+  channels: number,
+): HTransformConfig {
+  return hTransformConfig(model, conditioningChannels(algo.deg, channels, algo.use_x0hat), channels);
+}
+
+/** Loads the prior and builds what training needs. */
+export async function setUpRun(engine: Engine, parts: RunParts) {
+  const { config, task, train, startWeights } = parts;
+  const schedule = scheduleOf(config.diffusion);
+  const prior = await loadPrior(engine, config, schedule, parts.priorWeights);
   const { batch_size: batchSize, shuffle, drop_last: dropLast, ...o } = config.algo.finetune_args;
   const batches = new Batches(train, { batchSize, seed: config.exp.seed, shuffle, dropLast, flip: false });
   const totalSteps = o.max_steps ?? o.epochs * batches.stepsPerEpoch;
-  const channels = conditioningChannels(config.algo.deg, train.channels, config.algo.use_x0hat);
-  const network = hTransformConfig(config.htransform_model, channels, train.channels);
+  const network = transformNetwork(config, train.channels);
   const fineTuning = new FineTuning({ engine, schedule, prior, network, task, config, totalSteps });
   if (startWeights !== null)
     await loadWeights(fineTuning.trainer.set, startWeights.source, "", startWeights.file);
-  const lpips = lpipsWeights && (await Lpips.load(engine, lpipsWeights.heads, lpipsWeights.trunk));
-  if (lpips && train.side < smallestSide[lpips.trunk])
-    throw new UserError(
-      `metrics.lpips_path: ${lpips.trunk} takes pictures of side ${smallestSide[lpips.trunk]} or more; got ${train.side}; leave it out or pass the heads of another network`,
-    );
-  const inception = weights && (await Inception.load(engine, weights.source, weights.file));
-  return { engine, config, schedule, prior, task, batches, totalSteps, fineTuning, lpips, inception };
+  const metrics = await loadMetrics(engine, parts, train.side);
+  return { engine, config, schedule, prior, task, batches, totalSteps, fineTuning, ...metrics };
 }
 
 /** The evaluation's settings; `keepEvolution` only where strips are asked for. */

@@ -1,6 +1,6 @@
 // Restoring held-out pictures with every method of the table, and measuring them.
 import type { Lpips } from "../nn/lpips.ts";
-import { clamp, randomNormal, type Engine, type Tensor } from "../tensor/index.ts";
+import { affine, clamp, randomNormal, type Engine, type Tensor } from "../tensor/index.ts";
 import { streamOf, streams, upload } from "./batches.ts";
 import { bicubicUpsample } from "./bicubic.ts";
 import type { ImageDataset } from "./dataset.ts";
@@ -31,11 +31,8 @@ export interface Measures {
   readonly lpips?: number;
 }
 
-/** Measures of the whole set beside them; absent where no weights were given. */
-export type Table = ReadonlyMap<MethodName, Measures & Partial<SetMeasures>>;
-
 /** The same, one number a picture. */
-type Scores = { readonly [K in keyof Measures]: ArrayLike<number> };
+export type Scores = { readonly [K in keyof Measures]: ArrayLike<number> };
 
 export interface EvaluationOptions {
   readonly engine: Engine;
@@ -86,20 +83,30 @@ const EVALUATION = 0xfff0000;
 export const evaluationSteps = (o: Pick<EvaluationOptions, "samples" | "ts">): number =>
   (o.samples + 1) * o.ts.length;
 
-/** Restores pictures first … first+count−1 of `data`; noise and masks follow from the pictures' numbers, not from the batch. */
-export async function restoreBatch(
-  o: EvaluationOptions,
+/** A batch of held-out pictures and their measurement; the tensors are `close`'s to dispose of. */
+export interface OpenBatch extends Pick<Restored, "count" | "original" | "measurement"> {
+  /** Number of the first picture. */
+  readonly first: number;
+  readonly shape: ImageShape;
+  readonly operator: Operator;
+  readonly x: Tensor;
+  readonly y: Tensor;
+  close(): Promise<void>;
+}
+
+/** Reads pictures first … first+count−1 of `data` and measures them; noise and masks follow from the pictures' numbers, not from the batch. */
+export async function openBatch(
+  { engine, task, seed }: Pick<EvaluationOptions, "engine" | "task" | "seed">,
   data: ImageDataset,
   first: number,
   count: number,
-): Promise<Restored> {
-  const { engine, task } = o;
+): Promise<OpenBatch> {
   const { channels, side } = data;
   const shape: ImageShape = [count, channels, side, side];
   const original = new Float32Array(count * channels * side * side);
   const size = original.length / count;
   for (let i = 0; i < count; i++) original.set(await data.get(first + i), i * size);
-  const { operator, x, y, pinv } = engine.noGrad(() =>
+  const { operator, x, y } = engine.noGrad(() =>
     engine.scope(() => {
       const x = upload(engine, original, count, channels, side);
       // Masks of the evaluation come from the far end of the numbering, which training does not reach.
@@ -107,13 +114,53 @@ export async function restoreBatch(
         engine,
         Array.from({ length: count }, (_, k) => 0x7fff0000 + first + k),
       );
-      const y = measureNoisy(engine, operator, x, task, { seed: o.seed, step: EVALUATION, first }).keep();
+      const y = measureNoisy(engine, operator, x, task, { seed, step: EVALUATION, first }).keep();
       for (const t of operator.held) t.keep();
-      return { operator, x: x.keep(), y, pinv: operator.pinv(y) };
+      return { operator, x: x.keep(), y };
     }),
   );
-  const methods = new Map<MethodName, Float32Array>([["pinv", await pinv.read()]]);
   const measurement = { values: await y.read(), shape: y.shape, isPicture: operator.isPicture };
+  const close = async () => {
+    for (const t of [x, y, ...operator.held]) t.dispose();
+    await engine.device.trim();
+  };
+  return { count, first, original, shape, operator, x, y, measurement, close };
+}
+
+/** The measures of each restored picture of a batch. */
+export async function scoresOf(
+  { original, shape, count, measurement, operator, x }: OpenBatch,
+  values: Float32Array,
+  lpips?: Lpips | null,
+): Promise<Scores> {
+  return {
+    psnr: psnr(values, original, shape),
+    ssim: ssim(values, original, shape),
+    consistency: consistency(await applyTo(operator, values, x), measurement.values, count),
+    ...(lpips ? { lpips: await perceptual(lpips, values, x) } : {}),
+  };
+}
+
+/** What Inception says of pictures of a batch, clamped as they are saved. */
+export const inceptionScores = (
+  { x }: OpenBatch,
+  values: Float32Array,
+  network: FeatureNetwork,
+): Promise<InceptionOutputs> => withPictures(values, x, (pictures) => inceptionOf(network, pictures));
+
+/** Restores pictures first … first+count−1 of `data`. */
+export async function restoreBatch(
+  o: EvaluationOptions,
+  data: ImageDataset,
+  first: number,
+  count: number,
+): Promise<Restored> {
+  const { engine, task } = o;
+  const batch = await openBatch(o, data, first, count);
+  const { operator, shape, y, original, measurement } = batch;
+  const pinv = engine.noGrad(() => engine.scope(() => affine(operator.pinv(y), 1, 0)));
+  const methods = new Map<MethodName, Float32Array>([["pinv", await pinv.read()]]);
+  pinv.dispose();
   if (task.scale !== null)
     methods.set("bicubic", bicubicUpsample(measurement.values, y.shape as unknown as ImageShape, task.scale));
   const evolution: Float32Array[] = [];
@@ -146,20 +193,12 @@ export async function restoreBatch(
   methods.set("deft", samples[0] as Float32Array);
   methods.set("deft_mean4", meanOf(samples));
   const scores = new Map<MethodName, Scores>();
-  for (const [name, values] of methods)
-    scores.set(name, {
-      psnr: psnr(values, original, shape),
-      ssim: ssim(values, original, shape),
-      consistency: consistency(await applyTo(operator, values, x), measurement.values, count),
-      ...(o.lpips ? { lpips: await perceptual(o.lpips, values, x) } : {}),
-    });
+  for (const [name, values] of methods) scores.set(name, await scoresOf(batch, values, o.lpips));
   const inception = new Map<MethodName | "original", InceptionOutputs>();
-  const network = o.inception;
-  if (network)
+  if (o.inception)
     for (const [name, values] of [["original", original] as const, ...methods])
-      inception.set(name, await withPictures(values, x, (pictures) => inceptionOf(network, pictures)));
-  for (const t of [x, y, pinv, ...operator.held]) t.dispose();
-  await engine.device.trim();
+      inception.set(name, await inceptionScores(batch, values, o.inception));
+  await batch.close();
   return { count, original, measurement, methods, evolution, scores, inception };
 }
 
@@ -200,10 +239,18 @@ async function withPictures<T>(
   }
 }
 
+/** What a table is made of: for each method's name one number a picture, and what Inception says where it was asked. */
+export interface ScoredBatch<N extends string> {
+  readonly scores: ReadonlyMap<N, Scores>;
+  readonly inception: ReadonlyMap<N | "original", InceptionOutputs>;
+}
+
 /** Means over all pictures of several batches, and the measures of the whole set. */
-export function summarise(batches: readonly Restored[]): Table {
+export function summarise<N extends string>(
+  batches: readonly ScoredBatch<N>[],
+): ReadonlyMap<N, Measures & Partial<SetMeasures>> {
   const names = [...(batches[0]?.scores.keys() ?? [])];
-  const outputs = (name: MethodName | "original") => batches.flatMap((b) => b.inception.get(name) ?? []);
+  const outputs = (name: N | "original") => batches.flatMap((b) => b.inception.get(name) ?? []);
   return new Map(
     names.map((name) => {
       const scores = batches.map((b) => b.scores.get(name) as Scores);

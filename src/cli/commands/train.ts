@@ -13,7 +13,7 @@ const USAGE =
 /** `deft train`: options and files are checked before anything is loaded that needs a GPU. Throws UserError. */
 export async function train(args: readonly string[]): Promise<void> {
   if (parseArguments(args).flags.help) {
-    process.stdout.write(helpText(USAGE, (group) => group !== "pretrain"));
+    process.stdout.write(helpText(USAGE, (group) => group !== "pretrain" && group !== "compare"));
     return;
   }
   const { config, warnings, flags } = await resolveRun(args);
@@ -24,7 +24,11 @@ export async function train(args: readonly string[]): Promise<void> {
   else await runTraining(config);
 }
 
-function checkAlgorithm({ algo }: Config): void {
+function checkAlgorithm({ algo, compare }: Config): void {
+  if (compare.checkpoint !== null)
+    throw new UserError(
+      `compare.checkpoint: only deft compare reads it; got ${compare.checkpoint}; train starts from htransform_model.ckpt_path=FILE`,
+    );
   if (algo.name !== "deft") {
     throw new UserError(
       `algo: train fine-tunes algo=deft; got ${algo.name}; expected algo=deft, or leave it out`,

@@ -5,7 +5,8 @@ import type { Markup } from "./markup.ts";
 import { METHODS, unmeasured, WEIGHTED_MEASURES } from "./types.ts";
 import type { ReportData, Summary } from "./types.ts";
 
-const COLUMNS = [
+/** The measures of a table: head, unit, digits, which end is best. */
+export const COLUMNS = [
   { key: "psnr", head: "PSNR", unit: "dB", digits: 2, best: "largest" },
   { key: "ssim", head: "SSIM", unit: "", digits: 3, best: "largest" },
   ...WEIGHTED_MEASURES.map((measure) => ({ ...measure, unit: "" })),

@@ -1,6 +1,6 @@
 import type { GridColumn, Method } from "./types.ts";
 
-/** Heads of the picture grid. */
+/** Heads of the picture grid, in the order shown. */
 export const COLUMN_LABELS: Record<GridColumn, string> = {
   original: "Original",
   measurement: "Measurement y",

@@ -1,34 +1,39 @@
-import { COLUMN_LABELS } from "./labels.ts";
 import { markup } from "./markup.ts";
 import type { Markup } from "./markup.ts";
-import { GRID_COLUMNS } from "./types.ts";
-import type { GridColumn, GridRow, ReportData } from "./types.ts";
+import type { GridRow, ReportData } from "./types.ts";
 
 /** Pictures below this side are shown with hard pixels: smoothing would hide what is compared. */
 const HARD_PIXEL_SIDE = 160;
 
-/** The picture grid: a row an image, a column a method; a column that no row has is left out. */
-export function pictureGrid(rows: readonly GridRow[]): Markup {
-  const columns = GRID_COLUMNS.filter((column) =>
+/** The picture grid: a row an image, a column a method with its head; a column that no row has is left out. */
+export function pictureGrid<C extends string>(
+  rows: readonly GridRow<C>[],
+  heads: Readonly<Record<C, string>>,
+): Markup {
+  const columns = (Object.keys(heads) as C[]).filter((column) =>
     rows.some(({ pictures }) => pictures[column] !== undefined),
   );
   if (columns.length === 0) return markup`<p class="empty">No picture was restored.</p>`;
   // The roles repeat what the elements say, since browsers drop table semantics once CSS lays a row out as a grid.
   return markup`<table class="grid" role="table">
-<thead role="rowgroup"><tr role="row"><td role="cell"></td>${columns.map((column) => markup`<th scope="col" role="columnheader">${COLUMN_LABELS[column]}</th>`)}</tr></thead>
-<tbody role="rowgroup">${rows.map((row) => gridRow(row, columns))}</tbody>
+<thead role="rowgroup"><tr role="row"><td role="cell"></td>${columns.map((column) => markup`<th scope="col" role="columnheader">${heads[column]}</th>`)}</tr></thead>
+<tbody role="rowgroup">${rows.map((row) => gridRow(row, columns, heads))}</tbody>
 </table>`;
 }
 
-function gridRow(row: GridRow, columns: readonly GridColumn[]): Markup {
+function gridRow<C extends string>(
+  row: GridRow<C>,
+  columns: readonly C[],
+  heads: Readonly<Record<C, string>>,
+): Markup {
   const cells = columns.map((column) => {
     const png = row.pictures[column];
     const psnr = row.psnr?.[column];
     const figure = psnr !== undefined && Number.isFinite(psnr) ? `${psnr.toFixed(1)} dB` : undefined;
-    return markup`<td role="cell"><span class="cell-label" aria-hidden="true">${COLUMN_LABELS[column]}</span>${
+    return markup`<td role="cell"><span class="cell-label" aria-hidden="true">${heads[column]}</span>${
       png === undefined
         ? markup`<span class="missing">–</span>`
-        : picture(png, `${row.label}: ${COLUMN_LABELS[column]}`)
+        : picture(png, `${row.label}: ${heads[column]}`)
     }${figure === undefined ? undefined : markup`<span class="figure">${figure}</span>`}</td>`;
   });
   return markup`<tr role="row"><th scope="row" role="rowheader">${row.label}</th>${cells}</tr>

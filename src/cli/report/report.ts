@@ -1,13 +1,12 @@
 import { formatDuration } from "../format.ts";
 import { gateChart, lossChart } from "./chart.ts";
 import { keyFigures, measureTable, runFacts } from "./figures.ts";
-import { Markup, markup } from "./markup.ts";
+import { COLUMN_LABELS } from "./labels.ts";
+import type { Markup } from "./markup.ts";
+import { markup } from "./markup.ts";
+import { htmlPage } from "./page.ts";
 import { evolutionStrips, pictureGrid } from "./pictures.ts";
-import { STYLE } from "./style.ts";
 import type { ReportData } from "./types.ts";
-
-// Nothing but the page itself and pictures inside it may load, whatever a text of the run holds.
-const POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
 
 /**
  * The run's report as one HTML page that needs no network, script or further file: pictures, measures, loss and
@@ -16,18 +15,7 @@ const POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'";
  */
 export function renderReport(data: ReportData): string {
   const { summary } = data;
-  const page = markup`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${POLICY}">
-<meta name="referrer" content="no-referrer">
-<title>${data.title} · DEFT</title>
-<style>${new Markup(STYLE)}</style>
-</head>
-<body>
-<header>
+  const body = markup`<header>
 <p class="over">DEFT · task ${summary.task} · computed on ${summary.adapter.name}</p>
 <h1>${data.title}</h1>
 <p class="lead">Each picture was ${data.degradation}. DEFT restored it: a picture model, left as it is, knows what such pictures look like, and a small network, trained beside it for ${formatDuration(summary.seconds.train)}, steers it to a picture that fits what was left.</p>
@@ -35,7 +23,7 @@ ${keyFigures(data)}
 </header>
 <main>
 <section aria-labelledby="pictures"><h2 id="pictures">Pictures</h2>
-${pictureGrid(data.grid)}
+${pictureGrid(data.grid, COLUMN_LABELS)}
 <p class="note">Held out: the h-transform saw none of these pictures while it learned.${data.grid.some(({ psnr }) => psnr) ? " The figure under a picture is its PSNR." : undefined}</p></section>
 <section aria-labelledby="measures"><h2 id="measures">Measures</h2>
 ${measureTable(summary.metrics, data.evaluatedPictures)}</section>
@@ -49,11 +37,8 @@ ${runFacts(data)}
 <h3>To repeat it</h3>
 <pre><code>${data.command}</code></pre>
 <details><summary>Configuration</summary><pre><code>${data.config}</code></pre></details></section>
-</main>
-</body>
-</html>
-`;
-  return page.text;
+</main>`;
+  return htmlPage(data.title, body);
 }
 
 function evolution(data: ReportData): Markup {

@@ -58,6 +58,8 @@ th { text-align: left; font-weight: 500; }
 .measures td, .measures thead th { text-align: right; white-space: nowrap; }
 .measures thead small { display: inline; margin-left: 0.35em; }
 .measures strong { font-weight: 650; }
+.measures.wide { max-width: none; display: block; overflow-x: auto; font-size: 0.875rem; }
+.measures.wide th[scope="row"] { white-space: nowrap; }
 
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 2.5rem; }
 .charts h2 { margin-bottom: 0.6rem; }

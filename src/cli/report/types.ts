@@ -2,9 +2,8 @@
 export const METHODS = ["pinv", "bicubic", "prior", "deft", "deft_mean4"] as const;
 export type Method = (typeof METHODS)[number];
 
-/** Columns of the picture grid, in the order shown. */
-export const GRID_COLUMNS = ["original", "measurement", ...METHODS] as const;
-export type GridColumn = (typeof GRID_COLUMNS)[number];
+/** Columns of the picture grid. */
+export type GridColumn = "original" | "measurement" | Method;
 
 /** Means over the evaluated pictures: PSNR in dB, SSIM, PSNR of A x̂ against y in dB, LPIPS where its weights were given. */
 export interface Scores {
@@ -48,19 +47,19 @@ export const WEIGHTED_MEASURES = [
 ] as const;
 
 /** The text that names the measures that were not made, or null where all are there. */
-export function unmeasured(metrics: Summary["metrics"]): string | null {
+export function unmeasured(metrics: { readonly [method: string]: Scores | undefined }): string | null {
   const missing = WEIGHTED_MEASURES.filter(({ key }) =>
-    Object.values(metrics).every((s) => s[key] === undefined),
+    Object.values(metrics).every((s) => s?.[key] === undefined),
   );
   const texts = missing.map(({ head, option }) => `${head} (${option})`);
   return texts.length > 0 ? `Left out for want of weights: ${texts.join(", ")}.` : null;
 }
 
 /** One evaluated picture: PNG files in base64, and PSNR in dB where known. */
-export interface GridRow {
+export interface GridRow<C extends string = GridColumn> {
   label: string;
-  pictures: Partial<Record<GridColumn, string>>;
-  psnr?: Partial<Record<GridColumn, number>>;
+  pictures: Partial<Record<C, string>>;
+  psnr?: Partial<Record<C, number>>;
 }
 
 /** Everything the report shows. Texts are plain; the report escapes them. */

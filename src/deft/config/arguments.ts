@@ -28,7 +28,7 @@ const OLDER: { readonly [section: string]: string } = {
   wandb: "wandb_config",
 };
 
-const FLAGS = ["--adapter", "--resume", "--dry-run", "--help", "--config"] as const;
+const FLAGS = ["--adapter", "--checkpoint", "--resume", "--dry-run", "--help", "--config"] as const;
 
 /**
  * Reads `group.key=value`, `group=choice`, the older `--config FILE:finetuning:DATA:TASK`, `--config.a.b value`
@@ -80,6 +80,8 @@ export function parseArguments(argv: readonly string[]): Arguments {
       preset = configFile(value());
     } else if (flag === "--adapter") {
       assign("adapter", parseValue("adapter", value()));
+    } else if (flag === "--checkpoint") {
+      assign("compare.checkpoint", parseValue("compare.checkpoint", value()));
     } else if (flag === "--resume") {
       explicit.set("exp.resume", isTrue());
     } else if (flag === "--dry-run") {

@@ -303,7 +303,8 @@ function checkRanges(values: ReadonlyMap<string, Value>): void {
       `exp.start_step: wrong range; got end_step ${end}, start_step ${start}; expected end_step < start_step <= ${steps}`,
     );
   }
-  for (const key of ["exp.num_steps", "algo.val_args.num_steps"]) {
+  const compared = [...values.keys()].filter((key) => /^compare\..*num_steps$/.test(key));
+  for (const key of ["exp.num_steps", "algo.val_args.num_steps", ...compared]) {
     if (n(key) > start - end) {
       throw new UserError(
         `${key}: more steps than the schedule has; got ${n(key)}; expected at most ${start - end}`,

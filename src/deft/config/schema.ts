@@ -1,3 +1,4 @@
+import { compareFields } from "./compare.ts";
 import { parseDegradation } from "./degradation.ts";
 import { forwardOp } from "./forward-op.ts";
 import {
@@ -252,6 +253,7 @@ export const schema = {
       text("", "pytorch-fid's Inception-v3; null: FID, KID and Inception score are left out of the table"),
     ),
   },
+  compare: compareFields,
   wandb_config: {
     log: bool(false, "taken for compatibility: nothing is sent anywhere"),
     project: optional(text("", "taken for compatibility")),

@@ -1,0 +1,244 @@
+// Several algorithms on the same measurements with the same draws: samples, their mean and spread, measures, costs.
+import type { Lpips } from "../nn/lpips.ts";
+import type { Engine, Tensor } from "../tensor/index.ts";
+import type { Algorithm, Problem } from "./algorithms/algorithm.ts";
+import { seededDraws } from "./algorithms/draws.ts";
+import type { ImageDataset } from "./dataset.ts";
+import { UserError } from "./errors.ts";
+import {
+  inceptionScores,
+  openBatch,
+  scoresOf,
+  type OpenBatch,
+  type Restored,
+  type Scores,
+} from "./evaluate.ts";
+import { meanOf } from "./metrics.ts";
+import type { FeatureNetwork, InceptionOutputs } from "./metrics/sets.ts";
+import type { Prior } from "./prior.ts";
+import type { Schedule } from "./schedule.ts";
+import type { Task } from "./task.ts";
+
+/** An algorithm as it is compared. */
+export interface Method {
+  readonly algorithm: Algorithm;
+  /** All of its options. */
+  readonly options: object;
+  /** Ascending timesteps. */
+  readonly ts: readonly number[];
+  /** A network of its own beside the prior: its calls so far, and the bytes of its weights. */
+  readonly network?: { readonly calls: () => number; readonly bytes: number };
+}
+
+/** What one method took. */
+export interface Cost {
+  /** Network calls behind one sample of a batch: of the prior, and of the method's own network. */
+  readonly calls: { readonly prior: number; readonly own: number };
+  /** Of one sample of one picture, the first run of each shape left out: it compiles. */
+  readonly secondsPerImage: number;
+  /** Largest GPU memory in the first batch: prior, own network, measurement and what sampling takes. */
+  readonly peakBytes: number;
+}
+
+/** A row of the table: a method's first sample, or the mean of its samples. */
+export type RowName = string;
+export const meanRow = (method: string): RowName => `${method}_mean`;
+
+/** A batch restored by every method: host arrays [n, C, H, W] in [-1, 1]. */
+export interface ComparedBatch extends Pick<Restored, "count" | "original" | "measurement"> {
+  readonly first: number;
+  readonly pictures: ReadonlyMap<RowName, Float32Array>;
+  /** Standard deviation of the samples by pixel, by method; empty for one sample. */
+  readonly deviations: ReadonlyMap<string, Float32Array>;
+  readonly scores: ReadonlyMap<RowName, Scores>;
+  readonly inception: ReadonlyMap<RowName, InceptionOutputs>;
+}
+
+export interface ComparisonOptions {
+  readonly engine: Engine;
+  readonly schedule: Schedule;
+  readonly prior: Pick<Prior, "denoise" | "calls">;
+  readonly task: Task;
+  readonly seed: number;
+  /** Samples of each method; one where it draws nothing. */
+  readonly samples: number;
+  readonly lpips?: Lpips | null;
+  readonly inception?: FeatureNetwork | null;
+  /** GPU memory of the networks that measure. */
+  readonly metricBytes: number;
+  /** A clock in seconds. */
+  readonly now: () => number;
+}
+
+interface Tally {
+  samples: number;
+  pictures: number;
+  prior: number;
+  own: number;
+  seconds: number;
+  peak: number;
+}
+
+/** Timesteps of a run that only compiles. */
+const WARM_UP = 2;
+
+export class Comparison {
+  readonly #o: ComparisonOptions;
+  readonly #methods: readonly Method[];
+  readonly #tallies = new Map<string, Tally>();
+  /** Batch sizes that were compiled for. */
+  readonly #warm = new Set<number>();
+  #foreignBytes = 0;
+  /** Methods that cannot do the task, with the reason. */
+  readonly leftOut = new Map<string, string>();
+
+  constructor(o: ComparisonOptions, methods: readonly Method[]) {
+    this.#o = o;
+    this.#methods = methods;
+  }
+
+  /** The methods that can do the task, as far as batches have shown. */
+  get methods(): readonly Method[] {
+    return this.#methods.filter(({ algorithm }) => !this.leftOut.has(algorithm.name));
+  }
+
+  /** Samples of a picture that a method draws. */
+  samplesOf({ algorithm }: Method): number {
+    return algorithm.callsPerStep === 0 ? 1 : this.#o.samples;
+  }
+
+  get costs(): ReadonlyMap<string, Cost> {
+    return new Map(
+      [...this.#tallies].map(([name, t]) => [
+        name,
+        {
+          calls: { prior: t.prior / t.samples, own: t.own / t.samples },
+          secondsPerImage: t.seconds / t.pictures,
+          peakBytes: t.peak,
+        },
+      ]),
+    );
+  }
+
+  /** Measures pictures first … first+count−1 once and restores them with every method; `onSample` sees each sample that is done. */
+  async batch(
+    data: ImageDataset,
+    first: number,
+    count: number,
+    onSample: (done: number, total: number) => void = () => undefined,
+  ): Promise<ComparedBatch> {
+    const { lpips, inception: network } = this.#o;
+    const batch = await openBatch(this.#o, data, first, count);
+    try {
+      if (!this.#warm.has(count)) await this.#warmUp(batch);
+      const level = this.#o.engine.device.pool.stats.live;
+      const pictures = new Map<RowName, Float32Array>();
+      const deviations = new Map<string, Float32Array>();
+      const scores = new Map<RowName, Scores>();
+      const inception = new Map<RowName, InceptionOutputs>();
+      if (network) inception.set("original", await inceptionScores(batch, batch.original, network));
+      const total = this.methods.reduce((sum, method) => sum + this.samplesOf(method), 0);
+      let done = 0;
+      onSample(done, total);
+      for (const method of this.methods) {
+        const { name } = method.algorithm;
+        const samples = await this.#restore(batch, method, level, () => onSample(++done, total));
+        const rows = new Map([[name, samples[0] as Float32Array]]);
+        if (samples.length > 1) {
+          const mean = meanOf(samples);
+          rows.set(meanRow(name), mean);
+          deviations.set(name, deviationOf(samples, mean));
+        }
+        for (const [row, values] of rows) {
+          pictures.set(row, values);
+          scores.set(row, await scoresOf(batch, values, lpips));
+          if (network) inception.set(row, await inceptionScores(batch, values, network));
+        }
+      }
+      const { original, measurement } = batch;
+      return { count, first, original, measurement, pictures, deviations, scores, inception };
+    } finally {
+      await batch.close();
+    }
+  }
+
+  /** Compiles for a size of batch, and finds the methods that cannot do the task. Those with a network of their own come last. */
+  async #warmUp(batch: OpenBatch): Promise<void> {
+    const { stats } = this.#o.engine.device.pool;
+    const isFirst = this.#warm.size === 0;
+    for (const method of [...this.methods].sort((a, b) => Number(!!a.network) - Number(!!b.network))) {
+      const before = stats.live;
+      try {
+        (await this.#sample(batch, { ...method, ts: method.ts.slice(-WARM_UP) }, 0)).dispose();
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        const { name } = method.algorithm;
+        this.leftOut.set(name, error.message.replace(`${name}: `, ""));
+        continue;
+      }
+      // Weights of its own in the forms that kernels keep of them are nothing that other methods need.
+      if (isFirst && method.network) this.#foreignBytes += method.network.bytes + stats.live - before;
+    }
+    this.#warm.add(batch.count);
+  }
+
+  #sample({ first, operator, y }: OpenBatch, method: Method, sample: number): Promise<Tensor> {
+    const { engine, schedule, prior, seed } = this.#o;
+    const draws = seededDraws(engine, { seed, sample, first });
+    const problem: Problem = { engine, schedule, prior: prior.denoise, operator, y, ts: method.ts, draws };
+    return method.algorithm.sample(problem, method.options);
+  }
+
+  /** The samples of a method; `level`: memory in use when nothing but it was there to run. */
+  async #restore(
+    batch: OpenBatch,
+    method: Method,
+    level: number,
+    onSample: () => void,
+  ): Promise<Float32Array[]> {
+    const { engine, prior, now, metricBytes } = this.#o;
+    const { pool, queue } = engine.device;
+    const { name } = method.algorithm;
+    const isFirst = !this.#tallies.has(name);
+    const tally = this.#tallies.get(name) ?? {
+      samples: 0,
+      pictures: 0,
+      prior: 0,
+      own: 0,
+      seconds: 0,
+      peak: 0,
+    };
+    this.#tallies.set(name, tally);
+    const own = () => method.network?.calls() ?? 0;
+    const before = { prior: prior.calls, own: own() };
+    // Measuring the methods before may have left something behind.
+    const others = pool.stats.live - level + metricBytes + (method.network ? 0 : this.#foreignBytes);
+    pool.resetPeak();
+    const samples: Float32Array[] = [];
+    for (let k = 0; k < this.samplesOf(method); k++) {
+      await queue.idle();
+      const started = now();
+      const result = await this.#sample(batch, method, k);
+      await queue.idle();
+      tally.seconds += now() - started;
+      samples.push(await result.read());
+      result.dispose();
+      onSample();
+    }
+    tally.samples += samples.length;
+    tally.pictures += samples.length * batch.count;
+    tally.prior += prior.calls - before.prior;
+    tally.own += own() - before.own;
+    if (isFirst) tally.peak = pool.stats.peak - others;
+    return samples;
+  }
+}
+
+/** √(Σ (x_k − mean)²/(k−1)) of k samples, pixel by pixel. */
+function deviationOf(samples: readonly Float32Array[], mean: Float32Array): Float32Array {
+  return mean.map((m, i) => {
+    let sum = 0;
+    for (const sample of samples) sum += ((sample[i] as number) - m) ** 2;
+    return Math.sqrt(sum / (samples.length - 1));
+  });
+}
