@@ -20,6 +20,8 @@ export interface RunFolder {
 }
 
 const CONFIG = "config.yaml";
+/** The trained network of a finished run. */
+export const TRANSFORM = "htransform.safetensors";
 
 /** Writes a file aside, flushes it to the disk and renames it, so that no reader ever sees half of it. */
 export async function atomicWrite(file: string, data: string | Uint8Array): Promise<void> {
@@ -41,6 +43,21 @@ export function configFromYaml(yaml: string, file: string): Config {
     const line = error instanceof Error ? error.message.split("\n")[0] : String(error);
     throw new UserError(`${file}: not a configuration of this program; ${line}`);
   }
+}
+
+/** The configuration of the finished `deft train` run in a folder; a UserError says what the folder lacks. */
+export async function readConfig(folder: string): Promise<Config> {
+  const names = await namesIn(folder).catch((): string[] => []);
+  if (!names.includes(CONFIG))
+    throw new UserError(
+      `--checkpoint: ${folder} holds no ${CONFIG}; expected the folder of a finished train run, such as outputs/samples/sr4-001`,
+    );
+  if (!names.includes(TRANSFORM))
+    throw new UserError(
+      `--checkpoint: ${folder} holds no ${TRANSFORM}, so it is no finished train run; go on with it by deft train --resume exp.name=${path.basename(path.resolve(folder))}, or pass another folder`,
+    );
+  const file = path.join(folder, CONFIG);
+  return configFromYaml(await readFile(file, "utf8"), file);
 }
 
 /**

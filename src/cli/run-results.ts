@@ -20,7 +20,7 @@ import {
   type GridRow,
   type Summary,
 } from "./report/types.ts";
-import { atomicWrite, configToYaml, type RunFolder } from "./run-folder.ts";
+import { atomicWrite, configToYaml, TRANSFORM, type RunFolder } from "./run-folder.ts";
 import { readStats } from "./stats.ts";
 
 /** Pictures in grid.png and the report. */
@@ -149,7 +149,7 @@ export async function writeResults(r: Results): Promise<void> {
   const { trainer } = fineTuning;
   const useAverage = config.algo.val_args.use_ema;
   await saveGrid(path.join(folder.path, "grid.png"), data, batches);
-  await exportTransform(path.join(folder.path, "htransform.safetensors"), fineTuning, useAverage);
+  await exportTransform(path.join(folder.path, TRANSFORM), fineTuning, useAverage);
   const summary: Summary = {
     task: task.name,
     adapter: { kind: gpu.kind, name: gpu.name, line: gpu.line },

@@ -66,17 +66,26 @@ export async function withRunWeights<T>(
   }
 }
 
+/** The frozen prior of a configuration. */
+export function loadPrior(
+  engine: Engine,
+  { model, diffusion }: Config,
+  { source, file }: NamedWeights,
+): Promise<Prior> {
+  const options = {
+    network: priorConfig(model),
+    prediction: model.prediction_type ?? "epsilon",
+    schedule: scheduleOf(diffusion),
+    half: model.use_fp16 && engine.device.half,
+  };
+  return Prior.load(engine, options, source, file);
+}
+
 /** Loads the prior and builds what training needs. */
 export async function setUpRun(engine: Engine, parts: RunParts) {
   const { config, task, train, priorWeights, startWeights, lpipsWeights, inceptionWeights: weights } = parts;
   const schedule = scheduleOf(config.diffusion);
-  const options = {
-    network: priorConfig(config.model),
-    prediction: config.model.prediction_type ?? "epsilon",
-    schedule,
-    half: config.model.use_fp16 && engine.device.half,
-  };
-  const prior = await Prior.load(engine, options, priorWeights.source, priorWeights.file);
+  const prior = await loadPrior(engine, config, priorWeights);
   const { batch_size: batchSize, shuffle, drop_last: dropLast, ...o } = config.algo.finetune_args;
   const batches = new Batches(train, { batchSize, seed: config.exp.seed, shuffle, dropLast, flip: false });
   const totalSteps = o.max_steps ?? o.epochs * batches.stepsPerEpoch;
