@@ -22,17 +22,30 @@ export function checkInputs(config: Config): void {
           "a mask picture, a folder or an .npz",
         )
       : null,
-    checkFile(
-      "likelihood.forward_op.kernel_filename",
-      likelihood.forward_op.kernel_filename,
-      "an .npy of two axes or a picture",
-    ),
-    checkFile("likelihood.forward_op.weights", likelihood.forward_op.weights, "the kernel-wizard's weights"),
+    ...checkOperator(likelihood.forward_op),
     checkFile("htransform_model.ckpt_path", htransform.ckpt_path, "a weight file, or leave it out"),
     checkFile("classifier.ckpt_path", config.classifier.ckpt_path, "a weight file, or leave it out"),
     ...checkMetrics(config.metrics),
-  ].filter((line) => line !== null);
+  ];
+  refuse(missing);
+}
+
+/** The same for a trained run: its prior, and what its operator is made of. */
+export function checkTrained({ model, likelihood }: Config): void {
+  refuse([checkPrior(model), ...checkOperator(likelihood.forward_op)]);
+}
+
+function refuse(lines: readonly (string | null)[]): void {
+  const missing = lines.filter((line) => line !== null);
   if (missing.length > 0) throw new UserError(missing.slice(0, 3).join("\n"));
+}
+
+function checkOperator(o: Config["likelihood"]["forward_op"]): (string | null)[] {
+  const { kernel_filename: kernel, weights } = o;
+  return [
+    checkFile("likelihood.forward_op.kernel_filename", kernel, "an .npy of two axes or a picture"),
+    checkFile("likelihood.forward_op.weights", weights, "the kernel-wizard's weights"),
+  ];
 }
 
 function checkPrior(model: Config["model"]): string | null {

@@ -12,6 +12,10 @@ const commands: { readonly [name: string]: Command } = {
     help: "fine-tune an h-transform for a task and restore held-out pictures",
     load: async () => (await import("./commands/train.ts")).train,
   },
+  restore: {
+    help: "restore your own degraded pictures with a finished train run",
+    load: async () => (await import("./commands/restore.ts")).restore,
+  },
   pretrain: {
     help: "train a prior on pictures, resumable",
     load: async () => (await import("./commands/pretrain.ts")).pretrain,

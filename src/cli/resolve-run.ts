@@ -21,18 +21,18 @@ export async function resolveRun(argv: readonly string[]): Promise<Resolved> {
   const file = priorFile(model, ckptPath);
   const network = file !== null && existsSync(file) ? await readPriorNetwork(file) : {};
   const run = await resumed(resolveConfig(argv, network));
-  checkPrior(run.config, network, file ?? "");
+  checkPrior(run.config, network, file ?? "", "the run that --resume goes on with", ", or another exp.name");
   return run;
 }
 
-/** Refuses a weight file that states another network than the run that is gone on with had. */
-function checkPrior(config: Config, network: Preset, file: string): void {
+/** Refuses a weight file that states another network than `run` had; `way`: another way out than that run's prior. */
+export function checkPrior(config: Config, network: Preset, file: string, run: string, way = ""): void {
   const values = fromConfig(config);
   for (const [key, stated] of Object.entries(network)) {
     const value = values.get(key) ?? null;
     if (showValue(value) !== showValue(stated))
       throw new UserError(
-        `${key}: ${file} states ${showValue(stated)}; expected ${showValue(value)}, as the run that --resume goes on with; pass the prior of that run as model.ckpt_path=FILE, or another exp.name`,
+        `${key}: ${file} states ${showValue(stated)}; expected ${showValue(value)}, as ${run}; pass the prior of that run as model.ckpt_path=FILE${way}`,
       );
   }
 }

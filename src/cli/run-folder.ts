@@ -45,6 +45,21 @@ export function configFromYaml(yaml: string, file: string): Config {
   }
 }
 
+/** The configuration of the finished `deft train` run in a folder; a UserError says what the folder lacks. */
+export async function readConfig(folder: string): Promise<Config> {
+  const names = await namesIn(folder).catch((): string[] => []);
+  if (!names.includes(CONFIG))
+    throw new UserError(
+      `--checkpoint: ${folder} holds no ${CONFIG}; expected the folder of a finished train run, such as outputs/samples/sr4-001`,
+    );
+  if (!names.includes(TRANSFORM))
+    throw new UserError(
+      `--checkpoint: ${folder} holds no ${TRANSFORM}, so it is no finished train run; go on with it by deft train --resume exp.name=${path.basename(path.resolve(folder))}, or pass another folder`,
+    );
+  const file = path.join(folder, CONFIG);
+  return configFromYaml(await readFile(file, "utf8"), file);
+}
+
 /**
  * Makes the run's folder and writes config.yaml, or opens that of an earlier run with `exp.resume` (which
  * goes before `exp.overwrite`). With no `exp.name` a new folder is named after the task: sr4-001, sr4-002, ...

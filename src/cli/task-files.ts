@@ -2,7 +2,7 @@
 import { maskSide } from "../deft/config/degradation.ts";
 import type { Config } from "../deft/config/schema.ts";
 import type { KernelWizardWeights } from "../deft/kernel-wizard.ts";
-import { generatedMasks, makeTask, type Task } from "../deft/task.ts";
+import { generatedMasks, makeTask, type Task, type TaskFiles } from "../deft/task.ts";
 import { readKernel } from "../io/kernels.ts";
 import { openMasks } from "../io/masks.ts";
 import { openWeights } from "../io/weights.ts";
@@ -15,10 +15,16 @@ export async function openTask(config: Config, side: number, channels: number): 
     return openMasks(o.mask_filename, { side: maskSide(config.algo.deg, channels, side), key: o.mask_key });
   };
   const masks = generatedMasks(config, side) ?? (await read());
-  return makeTask(config, side, channels, masks, {
-    kernel: o.kernel_filename === null ? null : await readKernel(o.kernel_filename),
-    kernelWizard: o.weights === null ? null : await readGenerator(o.weights),
-  });
+  return makeTask(config, side, channels, masks, await readTaskFiles(config));
+}
+
+/** What the task's operators are made of, other than masks. Throws a UserError that names the file. */
+export async function readTaskFiles(config: Config): Promise<TaskFiles> {
+  const { kernel_filename: kernel, weights } = config.likelihood.forward_op;
+  return {
+    kernel: kernel === null ? null : await readKernel(kernel),
+    kernelWizard: weights === null ? null : await readGenerator(weights),
+  };
 }
 
 /** Parts of the kernel-wizard network that make a blurred picture; its file holds others beside them. */

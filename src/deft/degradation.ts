@@ -1,5 +1,6 @@
 // What a kind of degradation says of itself: its word in `algo.deg`, its options, its shapes, and how its operators are made.
 import type { Engine } from "../tensor/index.ts";
+import type { Footprint } from "./footprint.ts";
 import type { KernelWizardWeights } from "./kernel-wizard.ts";
 import type { MaskSource } from "./masks.ts";
 import type { ImageSize, Operator } from "./operator.ts";
@@ -53,6 +54,8 @@ export interface DegradationKind {
   readonly ownChannels?: (channels: number) => number;
   /** The measurement's shape where the next part of a composition needs it; throws a UserError for images that do not fit. */
   readonly outShape?: (shape: ImageSize, n: number) => ImageSize;
+  /** How the measurement lies on the image; absent: it is no picture of it (magnitudes, a sinogram), so none is read from a file. */
+  readonly footprint?: (shape: ImageSize, n: number, resources: Resources) => Footprint;
   /** About 1/‖A‖² where that is far from one: the factor of the guidance in the h-transform's input, in the convention "exact". */
   readonly gain?: (shape: ImageSize, resources: Resources) => number;
   /** What can be done once for images of one shape, and the operators of its batches. */

@@ -13,6 +13,7 @@ export { addNoise, epsilonFrom, predictX0, type Denoiser, type PredictionType } 
 export { UserError } from "./errors.ts";
 export { classifierGradient, classifierScale, guidedPredict, type ClassifierGuidance } from "./guidance.ts";
 export { FineTuning, measureNoisy, type FineTuningOptions } from "./finetune.ts";
+export { joined, pixelwise, type Footprint } from "./footprint.ts";
 export { HTransform, type HTransformConfig } from "./htransform.ts";
 export { guidance, measure } from "./likelihood.ts";
 export { deftLoss, type LossInputs, type LossParts } from "./loss.ts";
@@ -69,5 +70,6 @@ export {
 } from "./schedule.ts";
 export { socDefaults, StochasticControl, type SocOptions, type SocProblem } from "./soc.ts";
 export { ssim } from "./ssim.ts";
-export { generatedMasks, makeTask, type Task } from "./task.ts";
+export { generatedMasks, layoutOf, makeTask, type Layout, type Task } from "./task.ts";
+export { blend, canTile, cut, planTiles, tileOrigin, type TilePlan } from "./tiles.ts";
 export { learningRate, Trainer } from "./trainer.ts";

@@ -80,6 +80,15 @@ export function meanOf(samples: readonly Pixels[]): Float32Array {
   return out;
 }
 
+/** Standard deviation of k samples [channels, n], over k − 1, at each of n pixels: the root of its channels' mean variance. */
+export function deviationOf(samples: readonly Pixels[], channels: number): Float32Array {
+  const mean = meanOf(samples);
+  const n = mean.length / channels;
+  const squares = new Float64Array(n);
+  for (const sample of samples) mean.forEach((m, i) => (squares[i % n]! += (sample[i]! - m) ** 2));
+  return Float32Array.from(squares, (s) => Math.sqrt(s / (channels * (samples.length - 1))));
+}
+
 /** Arithmetic mean of the values; NaN when there are none. */
 export function average(values: ArrayLike<number>): number {
   let sum = 0;

@@ -4,6 +4,7 @@ import type { ConditionOptions } from "./condition.ts";
 import { effectiveParts, maskSide, operatorOf, partShapes } from "./config/degradation.ts";
 import type { Config } from "./config/schema.ts";
 import type { Prepared, Resources } from "./degradation.ts";
+import { joined, type Footprint } from "./footprint.ts";
 import { boxMasks, freeFormMasks, type MaskSource } from "./masks.ts";
 import type { ImageSize, Operator } from "./operator.ts";
 import { compose, imageSizeOf } from "./operators/compose.ts";
@@ -76,6 +77,28 @@ export function makeTask(
       for (const { release } of prepared) release?.();
     },
   };
+}
+
+/** How a measurement looks, and how it lies on its image. */
+export interface Layout {
+  readonly channels: number;
+  readonly footprint: Footprint;
+}
+
+/** The layout of the task's measurements of images of this size; null where they are no pictures. */
+export function layoutOf(config: Config, image: ImageSize, files: TaskFiles = {}): Layout | null {
+  const { deg } = config.algo;
+  const resources = resourcesOf(config, null, files);
+  const shapes = partShapes(deg, image);
+  const footprints: Footprint[] = [];
+  let [channels] = image;
+  for (const [k, { kind, n }] of effectiveParts(deg).entries()) {
+    const shape = shapes[k] as ImageSize;
+    if (!kind.footprint) return null;
+    footprints.push(kind.footprint(shape, n, resources));
+    [channels] = kind.outShape?.(shape, n) ?? shape;
+  }
+  return { channels, footprint: joined(footprints) };
 }
 
 function resourcesOf(config: Config, masks: MaskSource | null, files: TaskFiles): Resources {

@@ -43,6 +43,22 @@ export async function readPicture(
   return toUnitRange(compose(await readRgba(file, side), background, channels));
 }
 
+/**
+ * A whole picture file at its own size, alpha laid over white; of one channel where red, green and blue are the same everywhere.
+ * Throws PictureError.
+ */
+export async function readWhole(file: string): Promise<Picture> {
+  const { width, height, channels, data } = await decode(file);
+  const n = width * height;
+  const rgb = new Float32Array(3 * n);
+  for (let p = 0; p < n; p++) {
+    const ground = channels === 4 ? 255 - data[4 * p + 3]! : 0;
+    for (let c = 0; c < 3; c++) rgb[c * n + p] = (data[channels * p + c]! + ground) / 127.5 - 1;
+  }
+  const isGrey = rgb.subarray(0, n).every((v, p) => v === rgb[n + p] && v === rgb[2 * n + p]);
+  return { data: isGrey ? rgb.slice(0, n) : rgb, channels: isGrey ? 1 : 3, height, width };
+}
+
 /** The centre square of a picture file as RGBA bytes, side x side, alpha not multiplied in. Throws PictureError. */
 export async function readRgba(file: string, side: number): Promise<Uint8Array> {
   return squareRgba(await decode(file), side);

@@ -1,6 +1,7 @@
 import type { Engine } from "../../tensor/index.ts";
 import type { DegradationKind } from "../degradation.ts";
 import { UserError } from "../errors.ts";
+import { pixelwise } from "../footprint.ts";
 import type { ImageSize, Operator } from "../operator.ts";
 import { svd } from "../svd.ts";
 import { separable, type SeparableSvd } from "./separable.ts";
@@ -57,6 +58,8 @@ export const bicubicKind: DegradationKind = {
   word: "bicubic",
   number: { symbol: "k", least: 2, most: 9999, meaning: "a factor k of 2 or more", example: "bicubic4" },
   outShape: (shape, k) => reduced("bicubic", shape, k),
+  // Its 4k taps begin 2k − ⌊k/2⌋ pixels before the k of its own.
+  footprint: (_shape, k) => ({ ...pixelwise, scale: k, block: k, halo: 2 * k - Math.floor(k / 2) }),
   prepare(shape, k) {
     const matrices = bicubicMatrices(k, shape);
     return { make: (engine) => bicubic(engine, k, shape, matrices) };

@@ -1,6 +1,7 @@
 import { conv2d, convTranspose2d, reshape, type Engine, type Tensor } from "../../tensor/index.ts";
 import type { DegradationKind } from "../degradation.ts";
 import { UserError } from "../errors.ts";
+import { pixelwise, type Footprint } from "../footprint.ts";
 import { linearOperator, type ImageSize, type Operator } from "../operator.ts";
 import { leastSquares } from "./least-squares.ts";
 import { continuation, continued, folded, type Continuation } from "./padding.ts";
@@ -81,16 +82,27 @@ export function checkKernel({ values, height, width }: BlurKernel, isNormalised 
     );
 }
 
+const NO_KERNEL = "likelihood.forward_op.kernel_filename: not given; expected the kernel of algo.deg=blur";
+
 export const blurKind: DegradationKind = {
   word: "blur",
   likelihood: "blur",
   file: "kernel_filename",
+  footprint: (_shape, _n, { kernel, blur: options }) => footprintOf(kernel, options),
   prepare(shape, _n, { kernel, blur: options }) {
-    if (!kernel)
-      throw new UserError(
-        "likelihood.forward_op.kernel_filename: not given; expected the kernel of algo.deg=blur",
-      );
+    if (!kernel) throw new UserError(NO_KERNEL);
     checkKernel(kernel);
     return { make: (engine) => blur(engine, kernel, shape, options) };
   },
 };
+
+function footprintOf(kernel: BlurKernel | null, options: Partial<BlurOptions>): Footprint {
+  if (!kernel) throw new UserError(NO_KERNEL);
+  const { padding } = { ...blurDefaults, ...options };
+  const { height, width } = kernel;
+  // Around a torus, opposite edges of the picture are neighbours.
+  if (padding === "circular") return { ...pixelwise, halo: Infinity };
+  if (padding === "valid") return { ...pixelwise, lost: [height - 1, width - 1] };
+  const lost = (taps: number) => taps - 1 - 2 * (taps >> 1);
+  return { ...pixelwise, halo: Math.max(height, width) >> 1, lost: [lost(height), lost(width)] };
+}

@@ -1,6 +1,7 @@
 import { matmul, reshape, type Tensor } from "../../tensor/index.ts";
 import type { DegradationKind } from "../degradation.ts";
 import { UserError } from "../errors.ts";
+import { pixelwise } from "../footprint.ts";
 import { linearOperator, type ImageSize, type Operator } from "../operator.ts";
 import { inverse, recompose, svd as decompose, type MatrixSvd } from "../svd.ts";
 
@@ -46,6 +47,7 @@ const transpose = ({ v, columns: n }: MatrixSvd): Float64Array =>
 export const colorKind: DegradationKind = {
   word: "color",
   outShape: (shape) => [1, ...threeChannels(shape)],
+  footprint: () => pixelwise,
   prepare: (shape) => ({ make: () => color(shape) }),
 };
 

@@ -1,5 +1,6 @@
 import { reshape, type Tensor } from "../../tensor/index.ts";
 import type { DegradationKind } from "../degradation.ts";
+import { pixelwise } from "../footprint.ts";
 import { linearOperator, type ImageSize, type Operator } from "../operator.ts";
 
 /** deno: y = x, of the image's shape; what is left to do is the noise. Its spectral form is the flat image, S = 1. */
@@ -23,5 +24,6 @@ export function denoising(inShape: ImageSize): Operator {
 export const denoisingKind: DegradationKind = {
   word: "deno",
   isIdentity: true,
+  footprint: () => pixelwise,
   prepare: (shape) => ({ make: () => denoising(shape) }),
 };

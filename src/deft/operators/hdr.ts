@@ -1,5 +1,6 @@
 import { affine, clamp, lincomb, type Tensor } from "../../tensor/index.ts";
 import type { DegradationKind } from "../degradation.ts";
+import { pixelwise } from "../footprint.ts";
 import { defineOperator, vjpByTape, type ImageSize, type Operator } from "../operator.ts";
 
 /**
@@ -24,5 +25,6 @@ export function hdr(inShape: ImageSize): Operator {
 export const hdrKind: DegradationKind = {
   word: "hdr",
   likelihood: "hdr",
+  footprint: () => pixelwise,
   prepare: (shape) => ({ make: () => hdr(shape) }),
 };

@@ -1,6 +1,7 @@
 import { expand, lincomb, mul, reshape, type Engine, type Tensor } from "../../tensor/index.ts";
 import type { DegradationKind } from "../degradation.ts";
 import { UserError } from "../errors.ts";
+import { pixelwise } from "../footprint.ts";
 import type { MaskSource } from "../masks.ts";
 import { linearOperator, type ImageSize, type Operator, type Spectral } from "../operator.ts";
 
@@ -61,6 +62,7 @@ const kind = (word: string): DegradationKind => ({
   isMasked: true,
   likelihood: "inp",
   ownChannels: (channels) => channels + 1,
+  footprint: () => pixelwise,
   prepare(shape, _n, { masks }) {
     if (!masks)
       throw new UserError(

@@ -15,6 +15,7 @@ import {
 } from "../../tensor/index.ts";
 import type { DegradationKind } from "../degradation.ts";
 import { UserError } from "../errors.ts";
+import { pixelwise } from "../footprint.ts";
 import { defineOperator, vjpByTape, type ImageSize, type Operator } from "../operator.ts";
 import { quantisationTables } from "./jpeg-tables.ts";
 
@@ -133,6 +134,8 @@ export const jpegKind: DegradationKind = {
   word: "jpeg",
   number: { symbol: "q", least: 1, most: 100, meaning: "a quality q from 1 to 100", example: "jpeg20" },
   outShape: greyOrColor,
+  // Blocks of 8, of 16 where the chromas are halved.
+  footprint: ([channels]) => ({ ...pixelwise, block: channels === 1 ? 8 : 16 }),
   prepare: (shape, quality) => ({ make: () => jpeg(quality, shape) }),
 };
 

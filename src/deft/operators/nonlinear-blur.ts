@@ -12,6 +12,7 @@ import {
 } from "../../tensor/index.ts";
 import type { DegradationKind } from "../degradation.ts";
 import { UserError } from "../errors.ts";
+import { pixelwise } from "../footprint.ts";
 import {
   KERNEL_WIZARD_STEP,
   KernelWizard,
@@ -76,6 +77,7 @@ export const nonlinearBlurKind: DegradationKind = {
   likelihood: "blur",
   file: "weights",
   outShape: inColor,
+  footprint: () => ({ ...pixelwise, halo: Infinity }),
   prepare(shape, _n, { kernelWizard: weights, seed }) {
     if (!weights)
       throw new UserError(

@@ -1,6 +1,7 @@
 import { affine, floor, lincomb, reshape, type Tensor } from "../../tensor/index.ts";
 import type { DegradationKind } from "../degradation.ts";
 import { UserError } from "../errors.ts";
+import { pixelwise } from "../footprint.ts";
 import { defineOperator, type ImageSize, type Operator } from "../operator.ts";
 
 /**
@@ -28,5 +29,6 @@ export function quantisation(bits: number, inShape: ImageSize): Operator {
 export const quantisationKind: DegradationKind = {
   word: "quant",
   number: { symbol: "n", least: 1, most: 8, meaning: "n from 1 to 8 bits", example: "quant3" },
+  footprint: () => pixelwise,
   prepare: (shape, bits) => ({ make: () => quantisation(bits, shape) }),
 };

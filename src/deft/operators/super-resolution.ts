@@ -11,6 +11,7 @@ import {
 } from "../../tensor/index.ts";
 import type { DegradationKind } from "../degradation.ts";
 import { UserError } from "../errors.ts";
+import { pixelwise } from "../footprint.ts";
 import { linearOperator, type ImageSize, type Operator, type Spectral } from "../operator.ts";
 import { svd as decompose, type MatrixSvd } from "../svd.ts";
 
@@ -79,6 +80,7 @@ export const superResolutionKind: DegradationKind = {
   number: { symbol: "k", least: 2, most: 9999, meaning: "a factor k of 2 or more", example: "sr4" },
   likelihood: "sr{k}",
   outShape: (shape, k) => reduced("sr", shape, k),
+  footprint: (_shape, k) => ({ ...pixelwise, scale: k, block: k }),
   prepare: (shape, k) => ({ make: () => superResolution(k, shape) }),
 };
 

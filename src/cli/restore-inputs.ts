@@ -1,0 +1,194 @@
+// What `deft restore` is given and what it will write: checked before anything is loaded that needs a GPU.
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { maskSide, operatorOf } from "../deft/config/degradation.ts";
+import type { Config } from "../deft/config/schema.ts";
+import { UserError } from "../deft/errors.ts";
+import type { MaskSource } from "../deft/masks.ts";
+import { layoutOf, type Layout, type TaskFiles } from "../deft/task.ts";
+import { canTile, cut, planTiles, tileOrigin, tileStride, type TilePlan } from "../deft/tiles.ts";
+import { readWhole, type Picture } from "../io/images.ts";
+
+export interface RestoreRequest {
+  readonly files: readonly string[];
+  /** Folder of the trained run. */
+  readonly run: string;
+  readonly out: string;
+  readonly samples: number;
+  /** The run's, with what the user named for the restoring. */
+  readonly config: Config;
+}
+
+export interface RestoreInput {
+  readonly file: string;
+  readonly plan: TilePlan;
+  /** Number of its first tile among those of all inputs. */
+  readonly first: number;
+  /** The path of an output, its suffix put before `.png`. */
+  readonly output: (suffix: Suffix) => string;
+  /** Reads the measurement. */
+  readonly read: () => Promise<Picture>;
+}
+
+export interface RestoreInputs {
+  readonly inputs: readonly RestoreInput[];
+  readonly layout: Layout;
+  /** The mask of tile i of all; null where the task takes none. */
+  readonly masks: MaskSource | null;
+}
+
+/** One sample, the mean of all, the map of their standard deviation. */
+export type Suffix = "" | "_mean" | "_std";
+
+/** Sizes of the prior's pictures. */
+export const sizeOfPrior = ({ model, dataset }: Config): { side: number; channels: number } => ({
+  side: model.image_size ?? dataset.image_size ?? 0,
+  channels: model.in_channels,
+});
+
+/** Throws a UserError that names the file for one that cannot be read or restored, or whose output is in the way. */
+export async function planInputs(request: RestoreRequest, files: TaskFiles): Promise<RestoreInputs> {
+  const { config } = request;
+  const { deg } = config.algo;
+  const { side, channels } = sizeOfPrior(config);
+  const layout = layoutOf(config, [channels, side, side], files);
+  if (!layout)
+    throw new UserError(
+      `restore: what ${deg} measures is no picture; got --checkpoint ${request.run}; expected a run of a task whose measurements are pictures, such as sr4`,
+    );
+  const mask = await readMask(config);
+  const outputs = planOutputs(request);
+  const inputs: RestoreInput[] = [];
+  let first = 0;
+  for (const [k, file] of request.files.entries()) {
+    const read = async () => onMask(asMeasured(await readWhole(file), file, layout.channels, deg), mask);
+    const plan = planOf(await read(), file, { deg, side, layout });
+    checkMask(config, mask, plan, file);
+    inputs.push({ file, plan, first, output: outputs[k] as RestoreInput["output"], read });
+    first += plan.count;
+  }
+  return { inputs, layout, masks: mask && tileMasks(config, mask, inputs) };
+}
+
+/** The measurement with as many channels as the task's. */
+function asMeasured(picture: Picture, file: string, channels: number, deg: string): Picture {
+  if (picture.channels === channels) return picture;
+  if (picture.channels === 3)
+    throw new UserError(
+      `${file}: a picture in colour; expected a grey one, as ${deg} measures them with this prior`,
+    );
+  const { data } = picture;
+  const wide = new Float32Array(3 * data.length);
+  for (let c = 0; c < 3; c++) wide.set(data, c * data.length);
+  return { ...picture, data: wide, channels: 3 };
+}
+
+interface Geometry {
+  readonly deg: string;
+  readonly side: number;
+  readonly layout: Layout;
+}
+
+function planOf({ height, width }: Picture, file: string, o: Geometry): TilePlan {
+  const { footprint } = o.layout;
+  const { scale, lost } = footprint;
+  const [rows, columns] = [scale * height + lost[0], scale * width + lost[1]];
+  if (canTile(rows, o.side, footprint) && canTile(columns, o.side, footprint))
+    return planTiles(rows, columns, o.side, footprint);
+  throw new UserError(`${file}: a picture of ${width}x${height}; expected ${fitting(o)}`);
+}
+
+/** For messages: the sizes that can be restored. */
+function fitting({ deg, side, layout: { footprint } }: Geometry): string {
+  const { scale, block, lost, halo } = footprint;
+  const [height = 0, width = 0] = lost.map((v) => (side - v) / scale);
+  const one = `${width}x${height}`;
+  if (tileStride(side, footprint) === null)
+    return `${one}: ${halo === Infinity ? `${deg} mixes the whole picture` : `${deg} reaches too far for tiles of ${side}`}, so a larger one is not restored in parts; bring it to that size, or train with a prior of that side`;
+  const step = Math.max(1, block / scale);
+  const more = (v: number) => `${v}, ${v + step}, ${v + 2 * step}, …`;
+  if (step > 1)
+    return height === width
+      ? `sides of ${more(width)}`
+      : `a width of ${more(width)} and a height of ${more(height)}`;
+  return `${one} or more, what ${deg} makes of the prior's ${side}x${side}`;
+}
+
+/** A function for the paths of each file's outputs, once none of them is in the way of another, of an input or of what is there. */
+function planOutputs({ files, out, samples, config }: RestoreRequest): RestoreInput["output"][] {
+  const suffixes: Suffix[] = samples > 1 ? ["", "_mean", "_std"] : [""];
+  const inputs = new Set(files.map((file) => path.resolve(file)));
+  const taken = new Map<string, string>();
+  return files.map((file) => {
+    const output = (suffix: Suffix) => path.join(out, `${path.parse(file).name}${suffix}.png`);
+    for (const target of suffixes.map(output)) {
+      const key = path.resolve(target);
+      const other = taken.get(key);
+      if (other !== undefined)
+        throw new UserError(`${file}: ${other} is restored to ${target} too; restore them into two folders`);
+      if (inputs.has(key))
+        throw new UserError(`--out: ${target} is one of the pictures to restore; pass another folder`);
+      if (!config.exp.overwrite && existsSync(target))
+        throw new UserError(
+          `--out: ${target} is there; pass exp.overwrite=true to replace it, or another folder`,
+        );
+      taken.set(key, file);
+    }
+    return output;
+  });
+}
+
+const MASK = "likelihood.forward_op.mask_filename";
+
+/** The mask of the pictures, 1 = kept; null where the task takes none. */
+async function readMask({ algo, likelihood }: Config): Promise<Picture | null> {
+  const { mask_filename: file } = likelihood.forward_op;
+  if (!operatorOf(algo.deg).isMasked) {
+    if (file !== null)
+      throw new UserError(`${MASK}: not used with algo.deg=${algo.deg}; got ${file}; leave it out`);
+    return null;
+  }
+  if (file === null)
+    throw new UserError(
+      `${MASK}: not given; expected a picture of the size of those to restore, white where their pixels are kept`,
+    );
+  const { data, height, width } = await readWhole(file);
+  const kept = data.subarray(0, height * width).map((v) => (v > 0 ? 1 : 0));
+  return { data: kept, channels: 1, height, width };
+}
+
+/** The measurement with nothing where the mask, if of its size, keeps nothing. */
+function onMask(picture: Picture, mask: Picture | null): Picture {
+  if (mask?.height !== picture.height || mask.width !== picture.width) return picture;
+  return { ...picture, data: picture.data.map((v, i) => v * mask.data[i % mask.data.length]!) };
+}
+
+/** Pixels of the image to one of the mask, which the part of the degradation that takes it may see reduced. */
+function maskScale(config: Config): number {
+  const { side, channels } = sizeOfPrior(config);
+  return side / maskSide(config.algo.deg, channels, side);
+}
+
+function checkMask(config: Config, mask: Picture | null, plan: TilePlan, file: string): void {
+  if (!mask) return;
+  const scale = maskScale(config);
+  const [width, height] = [plan.width / scale, plan.height / scale];
+  if (mask.width !== width || mask.height !== height)
+    throw new UserError(
+      `${MASK}: a mask of ${mask.width}x${mask.height}; expected ${width}x${height}, that of ${file}`,
+    );
+}
+
+function tileMasks(config: Config, mask: Picture, inputs: readonly RestoreInput[]): MaskSource {
+  const scale = maskScale(config);
+  const side = sizeOfPrior(config).side / scale;
+  return {
+    name: path.basename(config.likelihood.forward_op.mask_filename ?? ""),
+    side,
+    mask(index) {
+      const { plan, first } = inputs.findLast((input) => input.first <= index) as RestoreInput;
+      const [top, left] = tileOrigin(plan, index - first);
+      return cut(mask, { top: top / scale, left: left / scale, height: side, width: side });
+    },
+  };
+}

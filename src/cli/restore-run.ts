@@ -1,0 +1,218 @@
+// The run of `deft restore`: tiles of each picture, batch by batch, through DEFT's sampler, and the files that come of them.
+import path from "node:path";
+import { streamOf, streams } from "../deft/batches.ts";
+import type { Config } from "../deft/config/schema.ts";
+import { HTransform } from "../deft/htransform.ts";
+import { deviationOf, meanOf } from "../deft/metrics.ts";
+import { scheduleOf } from "../deft/networks.ts";
+import { deftPredict, sampleDdim, type Predict } from "../deft/sample.ts";
+import { timesteps, type Schedule } from "../deft/schedule.ts";
+import { makeTask, type Layout, type Task, type TaskFiles } from "../deft/task.ts";
+import { blend, cut, tileOrigin, type TilePlan } from "../deft/tiles.ts";
+import { writePng, type Picture } from "../io/images.ts";
+import { ParameterSet } from "../nn/parameter.ts";
+import { loadWeights } from "../nn/state.ts";
+import { concat, permute, randomNormal, reshape, slice, type Engine, type Tensor } from "../tensor/index.ts";
+import { checkTrained } from "./check-inputs.ts";
+import { openEngine } from "./open-engine.ts";
+import { priorFile, readPriorNetwork } from "./prior-file.ts";
+import { createProgress } from "./progress.ts";
+import { checkPrior } from "./resolve-run.ts";
+import { planInputs, sizeOfPrior } from "./restore-inputs.ts";
+import type { RestoreInput, RestoreInputs, RestoreRequest } from "./restore-inputs.ts";
+import { TRANSFORM } from "./run-folder.ts";
+import { readTaskFiles } from "./task-files.ts";
+import { loadPrior, transformNetwork, withRunWeights, type NamedWeights } from "./train-setup.ts";
+
+/** Standard deviation, on [-1, 1], that the map shows as white. */
+const WHITE_DEVIATION = 0.5;
+
+/** Restores the pictures of a request and writes them. Throws UserError. */
+export async function runRestoring(request: RestoreRequest): Promise<void> {
+  const { config, run } = request;
+  checkTrained(config);
+  const prior = priorFile(config.model.name, config.model.ckpt_path) ?? "";
+  checkPrior(config, await readPriorNetwork(prior), prior, `the run ${run}`);
+  const files = await readTaskFiles(config);
+  const planned = await planInputs(request, files);
+  const opened = await openEngine(config);
+  try {
+    await restoreInputs(opened.engine, request, planned, files);
+  } finally {
+    opened.close();
+  }
+}
+
+/** The same on an open engine, for inputs that are checked. */
+export async function restoreInputs(
+  engine: Engine,
+  request: RestoreRequest,
+  { inputs, layout, masks }: RestoreInputs,
+  files: TaskFiles,
+): Promise<void> {
+  const { config, samples, run, out } = request;
+  const { side, channels } = sizeOfPrior(config);
+  const task = makeTask(config, side, channels, masks, files);
+  const ts = timesteps(config.exp.start_step, config.exp.end_step, config.exp.num_steps);
+  const batchSize = config.loader.batch_size;
+  const tiles = inputs.reduce((n, { plan }) => n + plan.count, 0);
+  const batches = inputs.reduce((n, { plan }) => n + Math.ceil(plan.count / batchSize), 0);
+  const total = batches * samples * ts.length;
+  console.log(
+    `restore: ${count(inputs.length, "picture")} by ${config.algo.deg} of ${run}, ${count(tiles, "tile")} of side ${side}, ${count(samples, "sample")} of ${count(ts.length, "step")}`,
+  );
+  const progress = createProgress("restore");
+  let done = 0;
+  try {
+    const networks = await loadNetworks(engine, config, run);
+    const onStep = () => progress.update({ step: ++done, total });
+    const o = { engine, task, layout, ...networks, ts, eta: config.algo.val_args.eta, samples, batchSize };
+    progress.update({ step: 0, total });
+    for (const input of inputs)
+      await writeOutputs(input, await restoreTiles({ ...o, seed: config.exp.seed, onStep }, input));
+  } finally {
+    progress.done();
+    task.release();
+  }
+  console.log(`restored: ${count(inputs.length, "picture")} in ${out}`);
+}
+
+const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
+
+interface Networks {
+  readonly schedule: Schedule;
+  readonly channels: number;
+  /** DEFT's prediction for a measurement. */
+  readonly predict: (task: Task, operator: ReturnType<Task["operator"]>, y: Tensor) => Predict;
+}
+
+/** The prior and the run's trained network. */
+function loadNetworks(engine: Engine, config: Config, run: string): Promise<Networks> {
+  const { channels } = sizeOfPrior(config);
+  const trained = {
+    ...config,
+    htransform_model: { ...config.htransform_model, ckpt_path: path.join(run, TRANSFORM) },
+    metrics: { lpips_path: null, lpips_trunk_path: null, inception_path: null },
+  };
+  return withRunWeights(trained, async ({ priorWeights, startWeights }) => {
+    const schedule = scheduleOf(config.diffusion);
+    const prior = await loadPrior(engine, config, schedule, priorWeights);
+    const hTransform = new HTransform(transformNetwork(config, channels));
+    const set = new ParameterSet(engine, hTransform.declarations.list, { trainable: false });
+    const { source, file } = startWeights as NamedWeights;
+    await loadWeights(set, source, "", file);
+    return {
+      schedule,
+      channels,
+      predict: (task, operator, y) =>
+        deftPredict(schedule, prior.denoise, hTransform, operator, y, task.condition),
+    };
+  });
+}
+
+interface TileOptions extends Networks {
+  readonly engine: Engine;
+  readonly task: Task;
+  readonly layout: Layout;
+  readonly ts: readonly number[];
+  readonly eta: number;
+  readonly samples: number;
+  readonly batchSize: number;
+  readonly seed: number;
+  readonly onStep: () => void;
+}
+
+/** Samples of the whole picture, each blended of its tiles and clamped to [-1, 1]. */
+async function restoreTiles(o: TileOptions, input: RestoreInput): Promise<Picture[]> {
+  const { engine, channels, samples } = o;
+  const { plan } = input;
+  const measurement = await input.read();
+  const tiles = Array.from({ length: samples }, (): Float32Array[] => []);
+  const size = channels * plan.side ** 2;
+  for (let first = 0; first < plan.count; first += o.batchSize) {
+    const indices = Array.from({ length: Math.min(o.batchSize, plan.count - first) }, (_, k) => first + k);
+    const values = indices.map((index) => measuredTile(measurement, plan, o.layout, index));
+    const { operator, y } = engine.noGrad(() =>
+      engine.scope(() => {
+        const operator = o.task.operator(
+          engine,
+          indices.map((index) => input.first + index),
+        );
+        for (const t of operator.held) t.keep();
+        const all = new Float32Array(values.reduce((n, v) => n + v.length, 0));
+        values.forEach((v, i) => all.set(v, i * v.length));
+        return { operator, y: engine.tensor(all, [indices.length, ...operator.outShape], "tiles").keep() };
+      }),
+    );
+    for (let k = 0; k < samples; k++) {
+      const draw = (purpose: number, step: number) =>
+        tileNoise(engine, plan, indices, {
+          channels,
+          seed: o.seed,
+          stream: streamOf(purpose, step * 64 + k),
+        });
+      const result = await sampleDdim({
+        engine,
+        schedule: o.schedule,
+        ts: o.ts,
+        eta: o.eta,
+        predict: o.predict(o.task, operator, y),
+        start: draw(streams.start, 0),
+        noise: (step) => draw(streams.sample, step),
+        onStep: o.onStep,
+      });
+      const restored = await result.read();
+      result.dispose();
+      indices.forEach((_, i) => tiles[k]!.push(restored.slice(i * size, (i + 1) * size)));
+    }
+    for (const t of [y, ...operator.held]) t.dispose();
+  }
+  await engine.device.trim();
+  const { height, width } = plan;
+  return tiles.map((own) => ({
+    data: blend(plan, channels, own).map((v) => Math.min(1, Math.max(-1, v))),
+    channels: channels === 1 ? 1 : 3,
+    height,
+    width,
+  }));
+}
+
+/** The part of the measurement that is that of a tile. */
+function measuredTile(y: Picture, plan: TilePlan, { footprint }: Layout, index: number): Float32Array {
+  const { scale, lost } = footprint;
+  const [top, left] = tileOrigin(plan, index).map((v) => v / scale) as [number, number];
+  const [height, width] = lost.map((v) => (plan.side - v) / scale) as [number, number];
+  return cut(y, { top, left, height, width });
+}
+
+/** Noise of tiles, cut from that of the picture: where tiles overlap they have the same. Its row r depends on seed, stream and r alone. */
+function tileNoise(
+  engine: Engine,
+  plan: TilePlan,
+  indices: readonly number[],
+  { channels, ...random }: { readonly channels: number; readonly seed: number; readonly stream: number },
+): Tensor {
+  const { side, width } = plan;
+  return engine.scope(() => {
+    const bands = new Map<number, Tensor>();
+    const tiles = indices.map((index) => {
+      const [top, left] = tileOrigin(plan, index);
+      const band = bands.get(top) ?? randomNormal(engine, [side, channels, width], { ...random, first: top });
+      bands.set(top, band);
+      const own = slice(band, [0, 0, left], [side, channels, left + side]);
+      return reshape(permute(own, [1, 0, 2]), [1, channels, side, side]);
+    });
+    return concat(tiles, 0);
+  });
+}
+
+/** The first sample; of several also their mean and the map of their standard deviation, black where they agree. */
+async function writeOutputs({ output }: RestoreInput, samples: readonly Picture[]): Promise<void> {
+  const [first] = samples as [Picture];
+  await writePng(output(""), first);
+  if (samples.length === 1) return;
+  const values = samples.map(({ data }) => data);
+  await writePng(output("_mean"), { ...first, data: meanOf(values) });
+  const deviation = deviationOf(values, first.channels).map((v) => (2 * v) / WHITE_DEVIATION - 1);
+  await writePng(output("_std"), { ...first, channels: 1, data: deviation });
+}
