@@ -1,5 +1,3 @@
-import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { parseArguments } from "../deft/config/arguments.ts";
 import { showValue } from "../deft/config/fields.ts";
@@ -7,7 +5,7 @@ import type { Resolved } from "../deft/config/resolve.ts";
 import { fromConfig, toConfig, type Config } from "../deft/config/schema.ts";
 import { UserError } from "../deft/errors.ts";
 import { resolveRun } from "./resolve-run.ts";
-import { CONFIG, configFromYaml, TRANSFORM } from "./run-folder.ts";
+import { readConfig, TRANSFORM } from "./run-folder.ts";
 
 /** Keys that a comparison has of its own, whatever the checkpoint's run had. */
 const OWN = /^(exp|loader|metrics|compare|wandb_config|dist)\.|^(adapter|tensor_cores)$/;
@@ -23,7 +21,7 @@ export async function resolveComparison(argv: readonly string[]): Promise<Resolv
   if (explicit.get("exp.resume") === true)
     throw new UserError("exp.resume: compare always starts anew; leave it out, or pass exp.overwrite=true");
   const checkpoint = explicit.get("compare.checkpoint") ?? null;
-  const stored = checkpoint === null ? null : await trainedConfig(String(checkpoint));
+  const stored = checkpoint === null ? null : await readConfig(String(checkpoint));
   const resolved = await resolveRun([...(stored ? taskWords(stored) : []), ...argv]);
   const { config } = resolved;
   if (config.algo.name !== "deft")
@@ -45,16 +43,6 @@ function taskWords({ algo, model, likelihood: { forward_op: o } }: Config): stri
   };
   const named = Object.entries(files).flatMap(([key, file]) => (file === null ? [] : [`${key}='${file}'`]));
   return [`model=${model.name}`, `algo.deg=${algo.deg}`, ...named];
-}
-
-async function trainedConfig(folder: string): Promise<Config> {
-  const file = path.join(folder, CONFIG);
-  const missing = [CONFIG, TRANSFORM].find((name) => !existsSync(path.join(folder, name)));
-  if (missing !== undefined)
-    throw new UserError(
-      `compare.checkpoint: no ${missing} in ${folder}; expected the folder of a finished deft train run, such as outputs/samples/sr4-001`,
-    );
-  return configFromYaml(await readFile(file, "utf8"), file);
 }
 
 /** The run's configuration with what a comparison has of its own; what would make it another task is refused. */

@@ -19,7 +19,7 @@ export interface RunFolder {
   readonly resumed: boolean;
 }
 
-export const CONFIG = "config.yaml";
+const CONFIG = "config.yaml";
 /** The trained h-transform in the folder of a finished run. */
 export const TRANSFORM = "htransform.safetensors";
 

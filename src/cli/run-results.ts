@@ -180,7 +180,7 @@ export async function writeResults(r: Results): Promise<void> {
   const gate = await fineTuning.gate(GATE_POINTS, useAverage);
   const html = renderReport({
     summary,
-    title: titleOf(task),
+    title: `${task.title} (${task.name})`,
     degradation: degradationText(task),
     evaluatedPictures: batches.reduce((n, b) => n + b.count, 0),
     grid,
@@ -199,16 +199,9 @@ export async function writeResults(r: Results): Promise<void> {
   console.log(`report: ${path.join(folder.path, "report.html")}`);
 }
 
-function titleOf({ name, scale }: Task): string {
-  return scale === null ? "In-painting" : `${scale}× super-resolution (${name})`;
-}
-
-function degradationText({ scale, condition: { sigmaY } }: Task): string {
-  const what =
-    scale === null
-      ? "robbed of a part of its pixels"
-      : `shrunk ${scale} times, each ${scale}×${scale} block to its mean`;
-  return sigmaY > 0 ? `${what}, with noise of standard deviation ${sigmaY} added` : what;
+/** With the noise that is added to the measurement. */
+function degradationText({ effect, condition: { sigmaY } }: Task): string {
+  return sigmaY > 0 ? `${effect}, with noise of standard deviation ${sigmaY} added` : effect;
 }
 
 function printTable({ metrics }: Summary): void {

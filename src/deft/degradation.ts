@@ -41,6 +41,10 @@ export interface Prepared {
 export interface DegradationKind {
   /** Without its number. */
   readonly word: string;
+  /** Heading of its task's report; {k} stands for the number. */
+  readonly title: string;
+  /** What becomes of a picture: "Each picture was …". */
+  readonly effect: string;
   readonly number?: DegradationNumber;
   /** Takes masks: `word`, `word`_box and `word`_freeform are three ways to say where they come from. */
   readonly isMasked?: boolean;

@@ -1,9 +1,9 @@
 // The task of a run: the operator of each batch, its masks, its noise.
 import type { Engine } from "../tensor/index.ts";
 import type { ConditionOptions } from "./condition.ts";
-import { effectiveParts, maskSide, operatorOf, partShapes } from "./config/degradation.ts";
+import { effectiveParts, maskSide, operatorOf, partShapes, type Degradation } from "./config/degradation.ts";
 import type { Config } from "./config/schema.ts";
-import type { Prepared, Resources } from "./degradation.ts";
+import type { DegradationKind, Prepared, Resources } from "./degradation.ts";
 import { joined, type Footprint } from "./footprint.ts";
 import { boxMasks, freeFormMasks, type MaskSource } from "./masks.ts";
 import type { ImageSize, Operator } from "./operator.ts";
@@ -11,6 +11,9 @@ import { compose, imageSizeOf } from "./operators/compose.ts";
 
 export interface Task {
   readonly name: string;
+  /** Heading of its report, and what becomes of a picture: "Each picture was …". */
+  readonly title: string;
+  readonly effect: string;
   /** Factor of the reduction where the measurement is a smaller picture, for the bicubic row; null elsewhere. */
   readonly scale: number | null;
   readonly condition: ConditionOptions;
@@ -57,6 +60,8 @@ export function makeTask(
   const { scale } = operatorOf(deg);
   return {
     name: deg,
+    title: described(parts, (kind) => kind.title),
+    effect: described(parts, (kind) => kind.effect),
     scale: scale !== null && parts.length === 1 ? scale : null,
     condition: {
       sigmaY: sigmaY ?? 0,
@@ -100,6 +105,9 @@ export function layoutOf(config: Config, image: ImageSize, files: TaskFiles = {}
   }
   return { channels, footprint: joined(footprints) };
 }
+
+const described = (parts: readonly Degradation[], text: (kind: DegradationKind) => string): string =>
+  parts.map(({ kind, n }) => text(kind).replaceAll("{k}", String(n))).join(", then ");
 
 function resourcesOf(config: Config, masks: MaskSource | null, files: TaskFiles): Resources {
   const o = config.likelihood.forward_op;

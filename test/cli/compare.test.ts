@@ -61,9 +61,9 @@ describe("the configuration", () => {
 
   test("refuses folders without a finished run, unknown algorithms, and what belongs to other commands", async () => {
     const empty = temporaryFolder();
-    await refused("--checkpoint", empty).toThrow(`compare.checkpoint: no config.yaml in ${empty}`);
+    await refused("--checkpoint", empty).toThrow(`--checkpoint: ${empty} holds no config.yaml`);
     writeFileSync(path.join(empty, "config.yaml"), "");
-    await refused("--checkpoint", empty).toThrow("no htransform.safetensors");
+    await refused("--checkpoint", empty).toThrow("holds no htransform.safetensors");
     await refused("compare.algorithms=deft,dsp").toThrow(
       "compare.algorithms: wrong value; got deft,dsp; expected names joined by commas",
     );

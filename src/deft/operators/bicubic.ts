@@ -56,6 +56,8 @@ function keys(x: number): number {
 
 export const bicubicKind: DegradationKind = {
   word: "bicubic",
+  title: "Bicubic {k}× super-resolution",
+  effect: "shrunk {k} times by bicubic weights",
   number: { symbol: "k", least: 2, most: 9999, meaning: "a factor k of 2 or more", example: "bicubic4" },
   outShape: (shape, k) => reduced("bicubic", shape, k),
   // Its 4k taps begin 2k − ⌊k/2⌋ pixels before the k of its own.

@@ -86,6 +86,8 @@ const NO_KERNEL = "likelihood.forward_op.kernel_filename: not given; expected th
 
 export const blurKind: DegradationKind = {
   word: "blur",
+  title: "Deblurring",
+  effect: "blurred with a given kernel",
   likelihood: "blur",
   file: "kernel_filename",
   footprint: (_shape, _n, { kernel, blur: options }) => footprintOf(kernel, options),

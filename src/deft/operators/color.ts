@@ -46,6 +46,8 @@ const transpose = ({ v, columns: n }: MatrixSvd): Float64Array =>
 
 export const colorKind: DegradationKind = {
   word: "color",
+  title: "Colouring",
+  effect: "robbed of its colours",
   outShape: (shape) => [1, ...threeChannels(shape)],
   footprint: () => pixelwise,
   prepare: (shape) => ({ make: () => color(shape) }),

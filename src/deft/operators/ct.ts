@@ -89,6 +89,8 @@ function discOf(h: number, w: number): Float32Array<ArrayBuffer> {
 
 export const ctKind: DegradationKind = {
   word: "ct",
+  title: "Computed tomography",
+  effect: "measured as a sinogram, sums along parallel rays",
   likelihood: "ct",
   // A flat picture of side S gives rays of length S, S of them at each angle.
   gain: ([, h, w], { ct: o }) => 1 / ((o.numAngles ?? ctDefaults.numAngles) * Math.max(h, w)),

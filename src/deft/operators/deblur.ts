@@ -50,6 +50,8 @@ function blurMatrix(kernel: readonly number[], side: number): Float64Array {
 
 const kind = (name: NamedBlur): DegradationKind => ({
   word: name,
+  title: "Deblurring",
+  effect: "blurred along both sides",
   likelihood: "blur",
   // Cutting singular values spreads what a pixel sees further, by less than LEAST of the picture's norm.
   footprint: () => ({ ...pixelwise, halo: Math.floor(taps[name].length / 2) }),

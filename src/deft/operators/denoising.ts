@@ -23,6 +23,8 @@ export function denoising(inShape: ImageSize): Operator {
 
 export const denoisingKind: DegradationKind = {
   word: "deno",
+  title: "Denoising",
+  effect: "left as it is",
   isIdentity: true,
   footprint: () => pixelwise,
   prepare: (shape) => ({ make: () => denoising(shape) }),

@@ -24,6 +24,8 @@ export function hdr(inShape: ImageSize): Operator {
 
 export const hdrKind: DegradationKind = {
   word: "hdr",
+  title: "High dynamic range",
+  effect: "made twice as bright and clipped",
   likelihood: "hdr",
   footprint: () => pixelwise,
   prepare: (shape) => ({ make: () => hdr(shape) }),

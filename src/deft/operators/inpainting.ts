@@ -59,6 +59,8 @@ function spectral({ values, shape }: Masks, [c, h, w]: ImageSize): Spectral {
 
 const kind = (word: string): DegradationKind => ({
   word,
+  title: "In-painting",
+  effect: "robbed of a part of its pixels",
   isMasked: true,
   likelihood: "inp",
   ownChannels: (channels) => channels + 1,

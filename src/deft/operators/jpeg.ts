@@ -132,6 +132,8 @@ function inverse3(m: readonly number[]): number[] {
 
 export const jpegKind: DegradationKind = {
   word: "jpeg",
+  title: "JPEG of quality {k}",
+  effect: "compressed as JPEG of quality {k}",
   number: { symbol: "q", least: 1, most: 100, meaning: "a quality q from 1 to 100", example: "jpeg20" },
   outShape: greyOrColor,
   // Blocks of 8, of 16 where the chromas are halved.

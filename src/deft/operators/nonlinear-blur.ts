@@ -74,6 +74,8 @@ export function nonlinearBlur(
 
 export const nonlinearBlurKind: DegradationKind = {
   word: "deblur_nl",
+  title: "Non-linear deblurring",
+  effect: "blurred by a network",
   likelihood: "blur",
   file: "weights",
   outShape: inColor,

@@ -128,6 +128,8 @@ function withMagnitude(y: Tensor, z: Complex): Complex {
 
 export const phaseRetrievalKind: DegradationKind = {
   word: "phase_retrieval",
+  title: "Phase retrieval",
+  effect: "measured as the magnitudes of its Fourier transform",
   likelihood: "phase_retrieval",
   ownChannels: (channels) => 2 * channels,
   prepare: (shape, _n, { phase }) => ({ make: () => phaseRetrieval(shape, phase) }),

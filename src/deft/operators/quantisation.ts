@@ -28,6 +28,8 @@ export function quantisation(bits: number, inShape: ImageSize): Operator {
 
 export const quantisationKind: DegradationKind = {
   word: "quant",
+  title: "Quantisation to {k} bits",
+  effect: "rounded to {k} bits",
   number: { symbol: "n", least: 1, most: 8, meaning: "n from 1 to 8 bits", example: "quant3" },
   footprint: () => pixelwise,
   prepare: (shape, bits) => ({ make: () => quantisation(bits, shape) }),

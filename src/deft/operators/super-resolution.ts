@@ -77,6 +77,8 @@ function spectral(k: number, [c, h, w]: ImageSize, block: MatrixSvd): Spectral {
 
 export const superResolutionKind: DegradationKind = {
   word: "sr",
+  title: "{k}× super-resolution",
+  effect: "shrunk {k} times, each {k}×{k} block to its mean",
   number: { symbol: "k", least: 2, most: 9999, meaning: "a factor k of 2 or more", example: "sr4" },
   likelihood: "sr{k}",
   outShape: (shape, k) => reduced("sr", shape, k),
