@@ -19,8 +19,13 @@ export interface TilePlan {
 
 /** The overlap that tiles share at least, as a part of their side. */
 const OVERLAP = 1 / 4;
+/** The part of the side along an inner border that is not used: there a prior draws the end of its pictures. */
+const MARGIN = 1 / 16;
 /** Pixels over which one tile passes into the next at least. */
 const LEAST_RAMP = 2;
+
+/** Pixels along an inner border that count nothing: the margin, or the halo, whose measurement depends on pixels outside. */
+const insetOf = (side: number, halo: number): number => Math.max(halo, Math.floor(MARGIN * side));
 
 /**
  * Pixels from tile to tile: a multiple of the block, such that a quarter of the side overlaps, or more where the halo asks for it.
@@ -28,7 +33,7 @@ const LEAST_RAMP = 2;
  */
 export function tileStride(side: number, { halo, block }: Footprint): number | null {
   if (!Number.isFinite(halo) || side % block !== 0) return null;
-  const overlap = Math.max(Math.ceil(OVERLAP * side), 2 * halo + LEAST_RAMP);
+  const overlap = Math.max(Math.ceil(OVERLAP * side), 2 * insetOf(side, halo) + LEAST_RAMP);
   const stride = Math.floor((side - overlap) / block) * block;
   return stride > 0 ? stride : null;
 }
@@ -44,24 +49,24 @@ export function planTiles(height: number, width: number, side: number, footprint
   const axis = (length: number): TileAxis => {
     if (!canTile(length, side, footprint))
       throw new RangeError(`planTiles: no tiles of side ${side} for a length of ${length}`);
-    return tileAxis(length, side, tileStride(side, footprint) ?? side, footprint.halo);
+    return tileAxis(length, side, tileStride(side, footprint) ?? side, insetOf(side, footprint.halo));
   };
   const [rows, columns] = [axis(height), axis(width)];
   return { side, height, width, rows, columns, count: rows.starts.length * columns.starts.length };
 }
 
 /**
- * Tiles at 0, stride, 2·stride, …; the last is shifted inwards to end with the picture. A tile's weight is 0 in the halo of an inner
- * border, where its measurement depends on pixels outside of it, then rises as sin² over the rest of the overlap; at a border of the
- * picture it stays 1. Where more than two tiles meet, the weights are divided by their sum.
+ * Tiles at 0, stride, 2·stride, …; the last is shifted inwards to end with the picture. A tile's weight is 0 over the inset of an inner
+ * border, then rises as sin² over the rest of the overlap; at a border of the picture it stays 1. Where more than two tiles meet, the
+ * weights are divided by their sum.
  */
-function tileAxis(length: number, side: number, stride: number, halo: number): TileAxis {
+function tileAxis(length: number, side: number, stride: number, inset: number): TileAxis {
   const starts: number[] = [];
   for (let start = 0; start + side < length; start += stride) starts.push(start);
   starts.push(length - side);
-  const ramp = side - stride - 2 * halo;
+  const ramp = side - stride - 2 * inset;
   const rise = (d: number): number =>
-    d < halo ? 0 : Math.sin((Math.PI / 2) * Math.min(1, (d - halo + 0.5) / ramp)) ** 2;
+    d < inset ? 0 : Math.sin((Math.PI / 2) * Math.min(1, (d - inset + 0.5) / ramp)) ** 2;
   const total = new Float64Array(length);
   const weights = starts.map((start, k) => {
     const own = Float64Array.from(

@@ -23,7 +23,7 @@ const cases: [number, number, number, Footprint][] = [
 describe.each(cases)("tiles over %i×%i of side %i", (height, width, side, footprint) => {
   const plan = planTiles(height, width, side, footprint);
 
-  it("have weights that sum to one, none in the halo of an inner border", () => {
+  it("have weights that sum to one, none along an inner border", () => {
     for (const [length, { starts, weights }] of [
       [height, plan.rows],
       [width, plan.columns],
@@ -34,9 +34,9 @@ describe.each(cases)("tiles over %i×%i of side %i", (height, width, side, footp
         weights[k]!.forEach((w, i) => {
           total[start + i]! += w;
           expect(w).toBeGreaterThanOrEqual(0);
-          const isInHalo =
-            (k > 0 && i < footprint.halo) || (k < starts.length - 1 && i >= side - footprint.halo);
-          if (isInHalo) expect(w).toBe(0);
+          const inset = Math.max(footprint.halo, Math.floor(side / 16));
+          const isUnused = (k > 0 && i < inset) || (k < starts.length - 1 && i >= side - inset);
+          if (isUnused) expect(w).toBe(0);
         });
         if (k > 0) expect(start - starts[k - 1]!).toBeLessThanOrEqual(side - side / 4);
       });
@@ -62,7 +62,7 @@ test("tiles pass into each other smoothly", () => {
   expect(starts).toEqual([0, 24]);
   for (const w of weights) {
     const steps = [...w.slice(1)].map((v, i) => Math.abs(v - w[i]!));
-    expect(Math.max(...steps)).toBeLessThan(0.2);
+    expect(Math.max(...steps)).toBeLessThan(0.4);
   }
 });
 
@@ -93,13 +93,13 @@ function blurKernel(height: number, width: number) {
   return { values: values.map((v) => v / sum), height, width };
 }
 
-/** [degradation, options, tolerance]. deblur_*: singular values under 0.03 are cut, which is not local. */
+/** [degradation, options, tolerance]. deblur_*: singular values under 0.03 are cut, which is not quite local (0.002; 0.015 with the halo left out). */
 const local: [string, string[], number][] = [
   ["sr4", [], 1e-5],
   ["bicubic4", [], 1e-5],
   ["bicubic3", [], 1e-5],
-  ["deblur_uni", [], 0.06],
-  ["deblur_gauss", [], 0.06],
+  ["deblur_uni", [], 4e-3],
+  ["deblur_gauss", [], 4e-3],
   ["blur", [], 1e-5],
   ["blur", ["likelihood.forward_op.padding=replicate"], 1e-5],
   ["blur", ["likelihood.forward_op.padding=valid"], 1e-5],
@@ -162,7 +162,7 @@ test.each(local)(
         if (!isInside(y, own.height) || !isInside(x, own.width)) return;
         squares += (v - own.data[i]!) ** 2;
         n++;
-        if (tolerance < 1e-2) expect(Math.abs(v - own.data[i]!)).toBeLessThan(tolerance);
+        if (tolerance < 1e-3) expect(Math.abs(v - own.data[i]!)).toBeLessThan(tolerance);
       });
     }
     expect(n).toBeGreaterThan(50);
