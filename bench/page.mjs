@@ -44,7 +44,7 @@ function section(title, { rows, inexact, others, versions, commit, date, rounds 
   return [
     title,
     "",
-    `Commit ${commit}, ${date.slice(0, 10)}, Node ${process.version}; ${versions.join(", ")}. Medians of ${rounds} processes each, in ms. Geometric mean of ours ÷ best: ${mean.toFixed(3)}.`,
+    `Commit ${commit}, ${date.slice(0, 10)}, Node ${process.version}; ${versions.join(", ")}. ${rounds === 1 ? "Medians of one process each" : `Medians of ${rounds} processes each`}, in ms. Geometric mean of ours ÷ best: ${mean.toFixed(3)}.`,
     "",
     ...markdown(["case", "ours", ...others, "ours ÷ best"], steady),
     ...(inexact.length === 0
