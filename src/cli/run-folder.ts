@@ -65,8 +65,8 @@ export async function readConfig(folder: string): Promise<Config> {
  * goes before `exp.overwrite`). With no `exp.name` a new folder is named after the task: sr4-001, sr4-002, ...
  * (with `exp.resume` the last of them is taken). `exp.overwrite` moves the earlier run and its checkpoints
  * aside and deletes them only once the new folder stands; a process killed in between loses nothing, the
- * next call puts things right. `label`: what a new folder is named after instead of the task. Throws a UserError for a run that is there, for a folder that is none of ours
- * and for a name that is no folder name.
+ * next call puts things right. `label`: what a new folder is named after instead of the task. Throws a UserError for a run
+ * that is there, for a folder that is none of ours and for a name that is no folder name.
  */
 export async function openRunFolder(config: Config, label = config.algo.deg): Promise<RunFolder> {
   const name = config.exp.name ?? (config.exp.resume ? await lastName(config) : null);

@@ -36,6 +36,7 @@ const variants: readonly ConvVariant[] = [
     name: "matrix",
     when: (device, { half }) => half && device.matrix !== null,
     forward: matrixForward,
+    // Gradients are of f32, so that these are never asked for.
     inputGradient: baseInputGradient,
     weightGradient: baseWeightGradient,
   },

@@ -11,27 +11,13 @@ import { timesteps } from "../../src/deft/schedule.ts";
 import { generatedMasks, makeTask } from "../../src/deft/task.ts";
 import { ParameterSet } from "../../src/nn/parameter.ts";
 import { initialise, readState, type WeightSource } from "../../src/nn/state.ts";
-import { UNet, type UNetConfig } from "../../src/nn/unet.ts";
+import { UNet } from "../../src/nn/unet.ts";
 import type { Engine } from "../../src/tensor/index.ts";
 import { testEngine } from "../helpers/engine.ts";
+import { smallUNet } from "../helpers/small-network.ts";
 
 const SIDE = 8;
-const network: UNetConfig = {
-  imageSize: SIDE,
-  inChannels: 1,
-  outChannels: 1,
-  learnSigma: false,
-  modelChannels: 32,
-  channelMult: [1],
-  numResBlocks: 1,
-  attentionFactors: [],
-  numHeads: 2,
-  numHeadChannels: -1,
-  useScaleShiftNorm: true,
-  resblockUpdown: false,
-  useNewAttentionOrder: false,
-  numClasses: null,
-};
+const network = smallUNet(SIDE, 1);
 
 async function sourceOf(engine: Engine): Promise<WeightSource> {
   const net = new UNet(network);

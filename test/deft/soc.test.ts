@@ -1,5 +1,5 @@
 // DEFT from one observation: the objectives in float64, the posterior of a Gaussian prior, memory.
-import { afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { HTransform } from "../../src/deft/htransform.ts";
 import { vjpByTape } from "../../src/deft/operator.ts";
 import { sampleDdim } from "../../src/deft/sample.ts";
@@ -28,6 +28,8 @@ import {
   type Tensor,
 } from "../../src/tensor/index.ts";
 import { testEngine } from "../helpers/engine.ts";
+import { expectNothingLeft } from "../helpers/live-bytes.ts";
+import { smallUNet } from "../helpers/small-network.ts";
 import { moments, posterior, type Gaussian } from "./algorithms/gaussian.ts";
 import {
   freePrior,
@@ -39,17 +41,10 @@ import {
 } from "./algorithms/setting.ts";
 
 let engine: Engine;
-let before = 0;
 beforeAll(async () => {
   engine = await testEngine();
 });
-beforeEach(() => {
-  before = engine.device.pool.stats.live;
-});
-afterEach(async () => {
-  await engine.device.queue.idle();
-  expect(engine.device.pool.stats.live - before, "live bytes").toBe(0);
-});
+expectNothingLeft();
 
 /** The last channel of the condition: g. */
 const guidanceOf = (inputs: Tensor): Tensor => {
@@ -303,21 +298,9 @@ describe("posterior of a Gaussian prior from one observation", () => {
 describe("a network as h", () => {
   const network = () =>
     new HTransform({
-      imageSize: 4,
+      ...smallUNet(4, 1, 1),
       inChannels: 3,
-      outChannels: 1,
-      learnSigma: false,
-      modelChannels: 32,
-      channelMult: [1],
-      numResBlocks: 1,
-      attentionFactors: [],
-      numHeads: 1,
-      numHeadChannels: -1,
-      useScaleShiftNorm: true,
-      resblockUpdown: false,
-      useNewAttentionOrder: false,
       normGroups: 8,
-      numClasses: null,
       useResidual: true,
       epsilonBased: true,
       initScalingBias: 0.01,

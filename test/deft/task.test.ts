@@ -15,28 +15,12 @@ import { timesteps } from "../../src/deft/schedule.ts";
 import { generatedMasks, makeTask, type TaskFiles } from "../../src/deft/task.ts";
 import { ParameterSet } from "../../src/nn/parameter.ts";
 import { initialise, readState } from "../../src/nn/state.ts";
-import { UNet, type UNetConfig } from "../../src/nn/unet.ts";
+import { UNet } from "../../src/nn/unet.ts";
 import type { Engine } from "../../src/tensor/index.ts";
 import { testEngine } from "../helpers/engine.ts";
+import { smallUNet } from "../helpers/small-network.ts";
 
 const SIDE = 8;
-const networkOf = (channels: number): UNetConfig => ({
-  imageSize: SIDE,
-  inChannels: channels,
-  outChannels: channels,
-  learnSigma: false,
-  modelChannels: 32,
-  channelMult: [1],
-  numResBlocks: 1,
-  attentionFactors: [],
-  numHeads: 2,
-  numHeadChannels: -1,
-  useScaleShiftNorm: true,
-  resblockUpdown: false,
-  useNewAttentionOrder: false,
-  numClasses: null,
-});
-
 /** Random weights of a network on the host. */
 async function weightsOf(engine: Engine, net: { declarations: UNet["declarations"] }, seed: number) {
   const set = new ParameterSet(engine, net.declarations.list, { trainable: true });
@@ -80,7 +64,7 @@ describe("training and evaluation", () => {
       ...(deg === "deblur_nl" ? ["likelihood.forward_op.weights=w.safetensors"] : []),
     ]);
     const task = makeTask(config, SIDE, channels, generatedMasks(config, SIDE), files);
-    const network = networkOf(channels);
+    const network = smallUNet(SIDE, channels);
     const arrays = await weightsOf(engine, new UNet(network), 5);
     const schedule = scheduleOf(config.diffusion);
     const source = {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { matrixAttention } from "../../src/kernels/attention-matrix.ts";
 import { f16ToF32, f32ToF16 } from "../../src/nn/dtype-bits.ts";
 import {
   add,
@@ -21,7 +22,7 @@ import {
   upsampleNearest,
   type Tensor,
 } from "../../src/tensor/index.ts";
-import { poison, randomArray } from "../helpers/check-op.ts";
+import { poison, randomArray, relativeError } from "../helpers/check-op.ts";
 import { testEngine } from "../helpers/engine.ts";
 
 // An op on f16 gives what it gives on the same numbers in f32 (which the other files compare with float64), rounded once.
@@ -170,6 +171,31 @@ describe.skipIf(!half).each(["", "base"])("f16 with kernels %j", (kernels) => {
     });
     full.dispose();
     rounded.dispose();
+  });
+});
+
+// The products are those of the adapter at hand here; where q, k, v and the blocks lie and the softmax between are the same.
+describe.skipIf(!half)("attention by matrix products", () => {
+  it.each([
+    { images: 2, heads: 3, d: 8, t: 37, order: "legacy" as const },
+    { images: 1, heads: 2, d: 16, t: 64, order: "new" as const },
+    // Scores of all heads of an image exceed a block.
+    { images: 2, heads: 3, d: 4, t: 1300, order: "new" as const },
+  ])("[$images, $heads, $d, $t] $order", async ({ images, heads, d, t, order }) => {
+    const engine = await testEngine();
+    const c = heads * d;
+    const values = f16ToF32(f32ToF16(randomArray(images * 3 * c * t, 3)));
+    const full = engine.tensor(values, [images, 3 * c, t]);
+    const qkv = engine.tensor(f32ToF16(values), [images, 3 * c, t]);
+    poison(engine, [images * c * t]);
+    const out = engine.empty([images, c, t], "f16");
+    const [headStride, partStride] = order === "legacy" ? [3 * d * t, d * t] : [d * t, c * t];
+    matrixAttention(engine.device, { qkv, out }, { images, heads, d, t, headStride, partStride });
+    const plain = engine.scope(() => attention(full, { heads, order }));
+    const got = engine.scope(() => cast(out, "f32"));
+    // Probabilities and results are rounded to eleven bits.
+    expect(relativeError(await got.read(), await plain.read())).toBeLessThan(2 ** -11);
+    for (const x of [full, qkv, out, plain, got]) x.dispose();
   });
 });
 

@@ -1,4 +1,4 @@
-import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { ParameterSet } from "../../src/nn/parameter.ts";
 import { UNet, type UNetConfig } from "../../src/nn/unet.ts";
 import {
@@ -16,21 +16,14 @@ import {
   type Tensor,
 } from "../../src/tensor/index.ts";
 import { testEngine } from "../helpers/engine.ts";
+import { expectNothingLeft } from "../helpers/live-bytes.ts";
 
 let engine: Engine;
-let before = 0;
 
 beforeAll(async () => {
   engine = await testEngine();
 });
-beforeEach(() => {
-  before = engine.device.pool.stats.live;
-});
-afterEach(async () => {
-  engine.dropTape();
-  await engine.device.queue.idle();
-  expect(engine.device.pool.stats.live - before, "every test gives back what it took").toBe(0);
-});
+expectNothingLeft();
 
 function leaf(values: readonly number[]): Tensor {
   const t = engine.tensor(values);

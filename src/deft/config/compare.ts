@@ -1,5 +1,6 @@
 // Keys of `compare`: which algorithms, how they sample, and options of one of them in place of its own defaults.
-import { bool, int, number, oneOf, optional, text } from "./fields.ts";
+import { bool, int, number, optional, text } from "./fields.ts";
+import { samplerOptions } from "./groups.ts";
 
 /** Algorithms that `compare` knows, in the order in which they are explained; `deft` comes from a trained run. */
 export const comparable = [
@@ -28,25 +29,10 @@ function checkAlgorithms(list: string): string | null {
 }
 
 const options = {
+  ...samplerOptions,
   num_steps: optional(int(1, "sampling steps of this algorithm; null: compare.num_steps", { min: 1 })),
-  eta: optional(number(0, "noise of the sampler", { min: 0, max: 1 })),
-  eta_b: optional(number(0, "weight of the measurement", { min: 0, max: 1 })),
-  sdedit: optional(bool(false, "start from A†y with noise")),
-  original: optional(bool(false, "step along the gradient as published")),
-  awd: optional(bool(false, "gradient coefficient sqrt(alpha_s alpha_t)")),
   project: optional(bool(false, "the estimate takes A†y where A sees it")),
   contrast_weight: optional(number(0, "weight of the gradient of the contrast", { min: 0 })),
-  grad_term_weight: optional(number(0, "weight of the gradient, or of the prior's term", { min: 0 })),
-  obs_weight: optional(number(0, "weight of the measurement's term", { min: 0 })),
-  denoise_term_weight: optional(
-    oneOf(
-      ["linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const"],
-      "linear",
-      "weight over time",
-    ),
-  ),
-  sigma_x0: optional(number(0, "dispersion of the estimate", { min: 0 })),
-  lr: optional(number(0, "learning rate of the estimate", { above: 0 })),
   parallel: optional(int(1, "timesteps in one network call", { min: 1 })),
 };
 type Option = keyof typeof options;

@@ -39,3 +39,23 @@ export const datasetFields = (follow: string) => ({
   root: optional(text("", `folder of the pictures, class sub-folders or not${follow}`)),
   subset_txt: optional(text("", `list of the pictures to take, one path under root a line${follow}`)),
 });
+
+/** Options of the algorithms beside DEFT (spec, section 6); null: the algorithm's default. */
+export const samplerOptions = {
+  eta: optional(number(0, "noise of the sampler", { min: 0, max: 1 })),
+  eta_b: optional(number(0, "weight of the measurement", { min: 0, max: 1 })),
+  sdedit: optional(bool(false, "start from A†y with noise")),
+  original: optional(bool(false, "step along the gradient as published")),
+  awd: optional(bool(false, "gradient coefficient sqrt(alpha_s alpha_t)")),
+  grad_term_weight: optional(number(0, "weight of the gradient, or of the prior's term", { min: 0 })),
+  obs_weight: optional(number(0, "weight of the measurement's term", { min: 0 })),
+  denoise_term_weight: optional(
+    oneOf(
+      ["linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const"],
+      "linear",
+      "weight over time",
+    ),
+  ),
+  sigma_x0: optional(number(0, "dispersion of the estimate", { min: 0 })),
+  lr: optional(number(0, "learning rate of the estimate", { above: 0 })),
+};

@@ -14,7 +14,7 @@ import {
   type Field,
 } from "./fields.ts";
 import type { Tree, Value } from "./fields.ts";
-import { datasetFields, network } from "./groups.ts";
+import { datasetFields, network, samplerOptions } from "./groups.ts";
 
 /** Expected a folder name, or null when `name` is one: no separators, no `.` or `..`, nothing a file system minds. */
 export function checkFolderName(name: string): string | null {
@@ -95,23 +95,8 @@ export const schema = {
       batch_size: int(8, "trajectories an iteration", { min: 1 }),
       iterations: int(1000, "optimisation steps", { min: 1 }),
     },
-    eta: optional(number(0, "noise of the sampler", { min: 0, max: 1 })),
-    eta_b: optional(number(0, "weight of the measurement", { min: 0, max: 1 })),
-    sdedit: optional(bool(false, "start from the noised picture")),
-    awd: optional(bool(false, "gradient coefficient of pgdm: sqrt(alpha_s alpha_t)")),
-    cond_awd: optional(bool(false, "the same for classifier guidance")),
-    original: optional(bool(false, "step along the gradient as published")),
-    grad_term_weight: optional(number(0, "weight of the gradient term", { min: 0 })),
-    obs_weight: optional(number(0, "weight of the measurement term", { min: 0 })),
-    denoise_term_weight: optional(
-      oneOf(
-        ["linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const"],
-        "linear",
-        "weight over time",
-      ),
-    ),
-    sigma_x0: optional(number(0, "noise added to the estimate", { min: 0 })),
-    lr: optional(number(0, "learning rate of the estimate", { above: 0 })),
+    ...samplerOptions,
+    cond_awd: optional(bool(false, "awd for classifier guidance")),
   },
   likelihood: {
     name: oneOf(["sr*", "inp", "hdr", "ct", "phase_retrieval", "blur", "plain"], "sr4", "follows algo.deg"),
