@@ -1,7 +1,9 @@
 // The device: adapter, requested limits and features, errors. Knows buffers and submits, nothing of numerics.
 import { DeviceError } from "./errors.ts";
-import { Pool } from "./pool.ts";
+import { Pool, type PoolBuffer } from "./pool.ts";
 import { Queue } from "./queue.ts";
+import type { Recorder } from "./recorder.ts";
+import { Scratch } from "./scratch.ts";
 
 export interface DeviceOptions {
   /** Forces kernel variants, "base" or "family:variant,…" (src/kernels/variant.ts). */
@@ -47,6 +49,7 @@ export class Device {
   readonly matrix: MatrixSizes | null;
   readonly pool: Pool;
   readonly queue: Queue;
+  readonly scratch: Scratch;
   readonly kernels: string;
   /** Compiled pipelines, bind groups and variant choices by key; owned by src/kernels. */
   readonly cache = new Map<string, unknown>();
@@ -63,9 +66,10 @@ export class Device {
     this.subgroupSize = gpu.features.has("subgroups") && fixed ? (info.subgroupMinSize ?? 0) : 0;
     this.matrix = options.matrices && fixed && gpu.features.has(MATRICES) ? matrixOf(info) : null;
     this.pool = new Pool(gpu, options.poolBytes ?? 2 ** 30);
-    this.queue = new Queue(gpu, options.waiting);
-    this.kernels = options.kernels ?? "";
     this.placeholder = gpu.createBuffer({ size: 256, usage: GPUBufferUsage.STORAGE, label: "placeholder" });
+    this.queue = new Queue(gpu, this.placeholder, options.waiting);
+    this.scratch = new Scratch(this.pool, () => this.queue.flush());
+    this.kernels = options.kernels ?? "";
     gpu.onuncapturederror = (event) => {
       this.queue.failure ??= new DeviceError(event.error.message);
     };
@@ -73,6 +77,29 @@ export class Device {
       if (lost.reason !== "destroyed")
         this.queue.failure ??= new DeviceError(`the GPU device was lost: ${lost.message}`);
     });
+  }
+
+  /** What takes the commands of a plan while it is recorded. */
+  get recorder(): Recorder | null {
+    return this.queue.recorder;
+  }
+
+  /** Runs `fn` with `recorder` in place of queue and pool; null: with these themselves, inside of a recording too. */
+  record<T>(recorder: Recorder | null, fn: () => T): T {
+    const before = this.queue.recorder;
+    this.queue.recorder = this.pool.recorder = recorder;
+    try {
+      return fn();
+    } finally {
+      this.queue.recorder = this.pool.recorder = before;
+    }
+  }
+
+  /** A buffer of its own with these bytes; the pool's `discard` destroys it. */
+  constant(data: Uint8Array<ArrayBuffer>, label: string, kind?: "uniform"): PoolBuffer {
+    const made = this.pool.reserve(Math.ceil(data.byteLength / 256) * 256, label, kind);
+    this.record(null, () => this.queue.upload(made.buffer, data));
+    return made;
   }
 
   /** Waits for the GPU and destroys freed buffers over the pool's cap; for long loops, now and then. */

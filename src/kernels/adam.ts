@@ -6,9 +6,9 @@ import * as wgsl from "./wgsl.gen.ts";
 
 const grid = ({ n4 }: { n4: number }, { RUN }: Values): [number, number] => grid1d(n4, 64 * Number(RUN));
 const values = each("RUN", 1, 8);
-export const adam = defineKernel(wgsl.adam, "adam", { grid, values });
-export const adamEma = defineKernel(wgsl.adam, "adam_ema", { grid, values });
-export const emaOnly = defineKernel(wgsl.adam, "ema_only", { grid, values });
+export const adam = defineKernel(wgsl.adam, "adam", { grid, values, varies: true });
+export const adamEma = defineKernel(wgsl.adam, "adam_ema", { grid, values, varies: true });
+export const emaOnly = defineKernel(wgsl.adam, "ema_only", { grid, values, varies: true });
 
 declareVariants("adam", ["run", "base"]);
 // Neighbouring lanes with neighbouring vec4s coalesce on a GPU; a CPU's lane prefers a run of its own.

@@ -6,6 +6,7 @@ export { adamStep, emaStep, type AdamState, type AdamStepOptions } from "./adam.
 export { checkpoint } from "./checkpoint.ts";
 export { Engine } from "./engine.ts";
 export { DisposedError, DtypeError, GradientError, ShapeError } from "./errors.ts";
+export { Plan, type PlanOptions } from "./plan.ts";
 export { Philox } from "./philox.ts";
 export { showShape, sizeOf, type Shape } from "./shape.ts";
 export { Tensor, type Dtype, type TypedData } from "./tensor.ts";
