@@ -93,8 +93,8 @@ export class HTransform {
     });
   }
 
-  /** Frees what it keeps to run again; the weights are their owner's. */
-  dispose(): void {
+  /** Frees what it keeps to run again faster. */
+  release(): void {
     this.#plan?.dispose();
   }
 }

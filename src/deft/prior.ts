@@ -54,6 +54,11 @@ export class Prior {
     return new Prior(network, parameters, options);
   }
 
+  /** Frees what it keeps to run again faster. */
+  release(): void {
+    this.#plan.dispose();
+  }
+
   dispose(): void {
     this.#plan.dispose();
     this.parameters.dispose();

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { shareMemory } from "../../src/gpu/liveness.ts";
 import {
   affine,
@@ -24,6 +24,18 @@ beforeAll(async () => {
 
 const normal = (shape: number[], stream: number): Tensor =>
   randomNormal(engine, shape, { seed: 7, stream }).keep();
+
+const made: Plan[] = [];
+const planOf = (
+  ...args: ConstructorParameters<typeof Plan> extends [unknown, ...infer R] ? R : never
+): Plan => {
+  const plan = new Plan(engine, ...args);
+  made.push(plan);
+  return plan;
+};
+afterEach(() => {
+  for (const plan of made.splice(0)) plan.dispose();
+});
 
 describe("memory of a plan", () => {
   it("is shared by buffers whose intervals do not overlap, the largest first", () => {
@@ -71,7 +83,7 @@ describe("plan", () => {
       const h = groupNorm(conv2d(x, w, null, { padding: 1 }), gamma, beta, null, { groups: 4, silu: true });
       return [mul(h, y), mean(h, { axes: null })];
     };
-    const plan = new Plan(engine, fn);
+    const plan = planOf(fn);
     for (const [n, side] of [
       [2, 6],
       [2, 6],
@@ -86,7 +98,6 @@ describe("plan", () => {
       }
       for (const t of [x, y, ...planned, ...plain]) t.dispose();
     }
-    plan.dispose();
     for (const t of [w, gamma, beta]) t.dispose();
   });
 
@@ -95,7 +106,7 @@ describe("plan", () => {
     w.requiresGrad = true;
     const into = engine.tensor(new Float32Array(20), [5, 4]).keep();
     const loss = (x: Tensor): Tensor => mean(square(silu(matmul(x, w))), { axes: null });
-    const plan = new Plan(engine, (x) => {
+    const plan = planOf((x) => {
       const value = loss(x);
       into.copyFrom(engine.gradients(value, [w])[0] as Tensor);
       return [value];
@@ -112,7 +123,6 @@ describe("plan", () => {
       expect(await into.read()).toEqual(await direct[1]?.read());
       for (const t of [value, ...direct]) t?.dispose();
     }
-    plan.dispose();
   });
 
   it("keeps host data, forms of constants and inputs that are results", async () => {
@@ -121,7 +131,7 @@ describe("plan", () => {
       sub(conv2d(x, w, null, { padding: 1 }), engine.tensor([1, 2, 3, 4], [1, 4, 1, 1])),
       x,
     ];
-    const plan = new Plan(engine, fn);
+    const plan = planOf(fn);
     const x = normal([1, 4, 8, 8], 2);
     const check = async (): Promise<void> => {
       const [planned, plain] = [plan.run([x]), engine.scope(() => fn(x.alias()))];
@@ -133,13 +143,12 @@ describe("plan", () => {
     w.write((await w.read()).map((v) => v + 1));
     await check();
     await check();
-    plan.dispose();
   });
 
   it("records again where what it reads is another", async () => {
     const [a, b] = [normal([4, 4], 1), normal([4, 4], 2)];
     let weights = a;
-    const plan = new Plan(engine, (x) => [matmul(x, weights)], { reads: () => [weights] });
+    const plan = planOf((x) => [matmul(x, weights)], { reads: () => [weights] });
     const x = normal([2, 4], 3);
     const results: Float32Array[] = [];
     for (const w of [a, b, a]) {
@@ -149,12 +158,11 @@ describe("plan", () => {
     }
     expect(results[0]).toEqual(results[2]);
     expect(results[0]).not.toEqual(results[1]);
-    plan.dispose();
   });
 
   it("refuses random numbers, reads, gradients through it and tensors that outlive it", async () => {
     const x = normal([2, 2], 1);
-    const run = (fn: (x: Tensor) => Tensor[]) => () => new Plan(engine, fn).run([x]);
+    const run = (fn: (x: Tensor) => Tensor[]) => () => planOf(fn).run([x]);
     expect(run(() => [randomNormal(engine, [2, 2], { seed: 1, stream: 1 })])).toThrow(
       "random/normal_values: differs from call to call, a plan cannot replay it; run it outside of the plan",
     );
@@ -176,7 +184,7 @@ describe("plan", () => {
 
   it("notices that a tensor it reads was freed", () => {
     const [x, w] = [normal([2, 2], 1), normal([2, 2], 2)];
-    const plan = new Plan(engine, (t) => [matmul(t, w)]);
+    const plan = planOf((t) => [matmul(t, w)]);
     plan.run([x]);
     w.dispose();
     expect(() => plan.run([x])).toThrow("used after dispose()");
@@ -187,7 +195,7 @@ describe("plan", () => {
     const x = engine.empty([64, 1024]);
     const fn = (t: Tensor): Tensor[] => [mean(affine(affine(affine(t, 2, 0), 3, 0), 4, 0), { axes: null })];
     const before = stats.live;
-    const plans = [new Plan(engine, fn), new Plan(engine, fn), new Plan(engine, (t) => fn(silu(t)))];
+    const plans = [planOf(fn), planOf(fn), planOf((t) => fn(silu(t)))];
     const lives = plans.map((plan) => {
       for (const t of plan.run([x])) t.dispose();
       return stats.live - before;
