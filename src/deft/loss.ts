@@ -28,7 +28,7 @@ export interface LossData {
   readonly target: Tensor;
 }
 
-export interface LossParts extends LossData {
+export interface LossParts extends Omit<LossData, "target"> {
   readonly loss: Tensor;
   /** h_φ(conditioning, t). */
   readonly eps1: Tensor;
@@ -52,9 +52,9 @@ export function deftLossData(i: Omit<LossInputs, "hTransform">): LossData {
 
 /** Mean over the batch of Σ (z − h_φ − ε_θ)²: the only gradients are the h-transform's, nothing of the prior is recorded. */
 export function deftLoss(i: LossInputs): LossParts {
-  const data = deftLossData(i);
+  const { target, ...data } = deftLossData(i);
   const eps1 = i.hTransform.forward(data.conditioning, i.t);
-  return { ...data, loss: squaredError(data.target, eps1), eps1 };
+  return { ...data, loss: squaredError(target, eps1), eps1 };
 }
 
 /** Mean over axis 0 of Σ (a − b)². */
