@@ -2,6 +2,11 @@
 // and ops all come from the one copy in the main entry.
 import { adapterChoice, closeGpu, openGpu, type AdapterKind } from "./dawn.ts";
 import { waitQuietly } from "./quiet-wait.ts";
+import { tuningOf } from "./tuning.ts";
+import type { TuningTable } from "../io/tuning.ts";
+
+export { mergeTuning, readTuning, writeTuning, type TuningTable } from "../io/tuning.ts";
+export { shippedTuning } from "./tuning.ts";
 
 export interface NodeAdapter {
   /** For openDevice; good for one device. */
@@ -11,6 +16,10 @@ export interface NodeAdapter {
   readonly name: string;
   /** One line to print: the adapter and why it was chosen. */
   readonly line: string;
+  /** The name and the driver: what a tuning table is of. */
+  readonly identity: string;
+  /** DeviceOptions.tuning: the table of DEFT_TUNING, else the shipped one of this adapter, else an empty one. */
+  readonly tuning: TuningTable;
   /** DeviceOptions.waiting: lets the process rest while the GPU works, where Dawn would keep a core busy. */
   readonly waiting: (settled: Promise<unknown>) => void;
   /** Ends the process by 2 s from now even if Dawn still waits for something. Call last, after `device.destroy()`. */
@@ -22,6 +31,7 @@ export interface NodeAdapter {
  * Without a choice DEFT_ADAPTER rules, else "auto". Throws an error of one line that says what to do.
  */
 export async function openNodeAdapter(choice?: string): Promise<NodeAdapter> {
-  const { adapter, kind, name, line } = await openGpu(adapterChoice(choice));
-  return { adapter, kind, name, line, waiting: waitQuietly, close: closeGpu };
+  const { adapter, kind, name, line, identity } = await openGpu(adapterChoice(choice));
+  const tuning = await tuningOf(identity);
+  return { adapter, kind, name, line, identity, tuning, waiting: waitQuietly, close: closeGpu };
 }
