@@ -2,8 +2,7 @@
 // not the usual one. Each case is run with every variant and its launches kept, by problem; then the launches of the variants are
 // timed in turns. So a time is that of all launches of a problem in one pass of its case.
 import { Engine, openDevice } from "deft-webgpu";
-import { mergeTuning, openNodeAdapter, readTuning, shippedTuning, writeTuning } from "deft-webgpu/node";
-import { existsSync } from "node:fs";
+import { openNodeAdapter, saveTuning } from "deft-webgpu/node";
 import path from "node:path";
 import { dataOf } from "./cases.mjs";
 import { fastest, median } from "./compare.mjs";
@@ -136,17 +135,8 @@ export async function tune({ cases, rounds, adapter, file }) {
     for (const [problem, choice] of found) done.set(problem, choice);
     console.log(`\n${name}: ${rows.length} problems with several variants, the usual one first; ms a pass`);
     console.log(table(["problem", "variants", "faster"], rows).join("\n"));
-    const source = file ?? shippedTuning(identity);
-    const before = existsSync(source)
-      ? await readTuning(source)
-      : { source, adapter: identity, variants: new Map() };
-    if (before.adapter !== identity)
-      throw new Error(`--table: ${source} is of ${before.adapter}; got ${identity}; name another file`);
-    const after = mergeTuning(before, found);
-    await writeTuning(after);
-    console.log(
-      `written: ${path.relative(process.cwd(), source)}, ${after.variants.size} choices for ${identity}`,
-    );
+    const { source, variants } = await saveTuning(identity, found, file);
+    console.log(`written: ${path.relative(process.cwd(), source)}, ${variants.size} choices for ${identity}`);
     if (name === names.at(-1)) close(); // ends the process soon
   }
 }

@@ -1,12 +1,9 @@
 // The entry `deft-webgpu/node`: a WebGPU adapter for programs in Node. It holds nothing of the engine, so that device, tensors
 // and ops all come from the one copy in the main entry.
+import type { TuningTable } from "../io/tuning.ts";
 import { adapterChoice, closeGpu, openGpu, type AdapterKind } from "./dawn.ts";
 import { waitQuietly } from "./quiet-wait.ts";
-import { tuningOf } from "./tuning.ts";
-import type { TuningTable } from "../io/tuning.ts";
-
-export { mergeTuning, readTuning, writeTuning, type TuningTable } from "../io/tuning.ts";
-export { shippedTuning } from "./tuning.ts";
+import { saveMeasured, tuningOf } from "./tuning.ts";
 
 export interface NodeAdapter {
   /** For openDevice; good for one device. */
@@ -34,4 +31,17 @@ export async function openNodeAdapter(choice?: string): Promise<NodeAdapter> {
   const { adapter, kind, name, line, identity } = await openGpu(adapterChoice(choice));
   const tuning = await tuningOf(identity);
   return { adapter, kind, name, line, identity, tuning, waiting: waitQuietly, close: closeGpu };
+}
+
+/**
+ * Writes the variants that were measured to be the fastest on an adapter (null: the usual one) into its tuning table, aside and
+ * renamed; its other problems stay. `identity` as in NodeAdapter; `file`: another place than that where openNodeAdapter looks.
+ * Throws an error of one line for a file that is no table of this adapter.
+ */
+export function saveTuning(
+  identity: string,
+  measured: ReadonlyMap<string, string | null>,
+  file?: string,
+): Promise<TuningTable> {
+  return saveMeasured(identity, measured, file);
 }

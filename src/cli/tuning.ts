@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { UserError } from "../deft/errors.ts";
-import { readTuning, writeTuning, type TuningTable } from "../io/tuning.ts";
+import { mergeTuning, readTuning, writeTuning, type TuningTable } from "../io/tuning.ts";
 import { ownPackage } from "./packages.ts";
 
 /** In a run's folder: the table that it was begun with. */
@@ -12,6 +12,24 @@ const RECORD = "tuning.json";
 export function shippedTuning(adapter: string): string {
   const name = adapter.toLowerCase().replace(/[^a-z0-9.]+/g, "-");
   return path.join(ownPackage().folder, "assets", "tuning", `${name.replace(/^-|-$/g, "")}.json`);
+}
+
+/** Merges what was measured into the table of an adapter, or in `file`, and writes it. Throws a UserError for that of another. */
+export async function saveMeasured(
+  adapter: string,
+  measured: ReadonlyMap<string, string | null>,
+  file = shippedTuning(adapter),
+): Promise<TuningTable> {
+  const before = existsSync(file)
+    ? await readTuning(file)
+    : { source: file, adapter, variants: new Map<string, string>() };
+  if (before.adapter !== adapter)
+    throw new UserError(
+      `${file}: is of another adapter; got ${before.adapter}; expected ${adapter}; name another file`,
+    );
+  const after = mergeTuning(before, measured);
+  await writeTuning(after);
+  return after;
 }
 
 /** DEFT_TUNING: a file, "none", or nothing: null. Throws a UserError for a table of another adapter. */

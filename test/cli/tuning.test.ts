@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { UserError } from "../../src/deft/errors.ts";
-import { recordTuning, resumedTuning, shippedTuning, tuningOf } from "../../src/cli/tuning.ts";
+import { recordTuning, resumedTuning, saveMeasured, shippedTuning, tuningOf } from "../../src/cli/tuning.ts";
 import { readTuning, writeTuning } from "../../src/io/tuning.ts";
 import { checkChoices } from "../../src/tensor/index.ts";
 import type { Device } from "../../src/gpu/device.ts";
@@ -80,6 +80,18 @@ describe("a resumed run takes", () => {
     vi.stubEnv("DEFT_TUNING", await put("own.json", ADAPTER, { adam: "base" }));
     expect(await choices(resumedTuning(ADAPTER, run))).toEqual({ adam: "base" });
   });
+});
+
+it("what was measured is merged into the table of the adapter alone", async () => {
+  const file = path.join(folder, "measured.json");
+  await saveMeasured(ADAPTER, new Map([["adam", "base"], ["reduce 1x2x3", null]]), file); // prettier-ignore
+  const after = await saveMeasured(ADAPTER, new Map([["reduce 1x2x3", "base"]]), file);
+  expect(await readTuning(file)).toEqual(after);
+  expect(Object.fromEntries(after.variants)).toEqual({ adam: "base", "reduce 1x2x3": "base" });
+  await expect(saveMeasured("another", new Map([["adam", null]]), file)).rejects.toThrow(
+    /^.*measured\.json: is of another adapter; got an adapter of a test, [^\n]*name another file$/,
+  );
+  expect(await readTuning(file)).toEqual(after);
 });
 
 it("shipped tables are named after their adapters and ask for what there is", async () => {
