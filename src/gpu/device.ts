@@ -5,9 +5,20 @@ import { Queue } from "./queue.ts";
 import type { Recorder } from "./recorder.ts";
 import { Scratch } from "./scratch.ts";
 
+/** Kernel variants that were measured to be the fastest of an adapter, by problem (src/kernels/variant.ts). */
+export interface Tuning {
+  /** Where they come from, for messages. */
+  readonly source: string;
+  readonly variants: ReadonlyMap<string, string>;
+}
+
 export interface DeviceOptions {
   /** Forces kernel variants, "base" or "family:variant,…" (src/kernels/variant.ts). */
   kernels?: string;
+  /** Names variants by problem, before the kernels' own rules and after `kernels`; the same table gives the same bits. */
+  tuning?: Tuning;
+  /** Told of each choice of a variant: the problem, the variant, and what lists all that can run. For tuning. */
+  picked?: (problem: string, variant: string, able: () => string[]) => void;
   /** Uses subgroup matrices (tensor cores) for f16 where the adapter has them; an experiment of Dawn's. */
   matrices?: boolean;
   /** Bytes of freed buffers kept for reuse. */
@@ -51,6 +62,8 @@ export class Device {
   readonly queue: Queue;
   readonly scratch: Scratch;
   readonly kernels: string;
+  readonly tuning: Tuning;
+  readonly picked: DeviceOptions["picked"];
   /** Compiled pipelines, bind groups and variant choices by key; owned by src/kernels. */
   readonly cache = new Map<string, unknown>();
   /** Bound where a kernel's optional input is absent. */
@@ -70,6 +83,8 @@ export class Device {
     this.queue = new Queue(gpu, this.placeholder, options.waiting);
     this.scratch = new Scratch(this.pool, () => this.queue.flush());
     this.kernels = options.kernels ?? "";
+    this.tuning = options.tuning ?? { source: "tuning", variants: new Map() };
+    this.picked = options.picked;
     gpu.onuncapturederror = (event) => {
       this.queue.failure ??= new DeviceError(event.error.message);
     };

@@ -1,7 +1,8 @@
 // The public face of the tensor layer: nn, deft and users import this file and nothing below it.
 export { dryDevice } from "../gpu/dry.ts";
-export { openDevice, type Device, type DeviceOptions } from "../gpu/device.ts";
-export { DeviceError, KernelError } from "../gpu/errors.ts";
+export { openDevice, type Device, type DeviceOptions, type Tuning } from "../gpu/device.ts";
+export { ChoiceError, DeviceError, KernelError } from "../gpu/errors.ts";
+export { checkChoices } from "../kernels/variant.ts";
 export { adamStep, emaStep, type AdamState, type AdamStepOptions } from "./adam.ts";
 export { checkpoint } from "./checkpoint.ts";
 export { Engine } from "./engine.ts";
