@@ -25,6 +25,7 @@ async function openBench(c, adapterName) {
   const device = await openDevice(adapter, {
     tuning: { source: "--tune", variants: chosen },
     waiting,
+    replays: false,
     poolBytes: Infinity, // launches that are kept need their buffers
     picked(problem, variant, able) {
       if (!met.has(problem)) met.set(problem, [...new Set([variant, ...able()])]);
@@ -36,9 +37,10 @@ async function openBench(c, adapterName) {
     },
   });
   const launch = device.queue.dispatch.bind(device.queue);
-  device.queue.dispatch = (...words) => {
-    if (kept === null) return launch(...words);
-    launches?.push(words.map((word) => (word instanceof Uint8Array ? word.slice() : word)));
+  device.queue.dispatch = (one) => {
+    if (kept === null) return launch(one);
+    const buffers = one.buffers.map((b) => b && { buffer: b.buffer, offset: b.offset, bytes: b.bytes });
+    launches?.push({ ...one, buffers, params: one.params?.slice() });
   };
   const engine = new Engine(device);
   const work = c.kind === "deft" ? await buildDeft(engine, c) : buildWork(engine, c, dataOf(c));
@@ -61,7 +63,7 @@ async function openBench(c, adapterName) {
   };
   const play = async (list, repeats = 1) => {
     const start = performance.now();
-    for (let i = 0; i < repeats; i++) for (const words of list) launch(...words);
+    for (let i = 0; i < repeats; i++) for (const one of list) launch(one);
     await device.queue.idle();
     return (performance.now() - start) / repeats;
   };
