@@ -50,19 +50,28 @@ export async function resolvePretraining(argv: readonly string[]): Promise<Resol
 
 async function resumed(resolved: Resolved): Promise<Resolved> {
   if (!resolved.config.exp.resume) return resolved;
-  const stored = await storedConfig(resolved.config);
+  const stored = await storedConfig(resolved.config, trainLabel(resolved.config));
   return stored === null
     ? resolved
     : { ...resolved, config: mergeResumed(stored, resolved.config, resolved.explicit) };
 }
 
+/** What a new folder of `deft train` is named after. */
+export const trainLabel = ({ algo }: Config): string =>
+  algo.name === "deft_soc" ? `${algo.name}-${algo.deg}` : algo.deg;
+
 /** The earlier run's configuration with the keys that the user named now; one that would change the run is refused. */
-export function mergeResumed(stored: Config, now: Config, explicit: ReadonlySet<string>): Config {
+export function mergeResumed(
+  stored: Config,
+  now: Config,
+  explicit: ReadonlySet<string>,
+  free: RegExp = FREE,
+): Config {
   const values = fromConfig(stored);
   const given = fromConfig(now);
   for (const key of explicit) {
     const [old, value] = [values.get(key) ?? null, given.get(key) ?? null];
-    if (!FREE.test(key) && showValue(old) !== showValue(value)) {
+    if (!free.test(key) && showValue(old) !== showValue(value)) {
       throw new UserError(
         `${key}: the run that --resume goes on with has another value; got ${showValue(value)}; expected ${showValue(old)}, or another exp.name`,
       );

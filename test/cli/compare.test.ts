@@ -2,9 +2,10 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { setUpComparison } from "../../src/cli/compare-run.ts";
+import { compared } from "../../src/cli/compare-run.ts";
+import { setUpComparison } from "../../src/cli/comparison-setup.ts";
 import { saveComparedPictures, writeComparison } from "../../src/cli/compare-results.ts";
-import { resolveComparison } from "../../src/cli/resolve-comparison.ts";
+import { resolveComparison } from "../../src/cli/resolve-trained.ts";
 import { configToYaml, openRunFolder } from "../../src/cli/run-folder.ts";
 import { transformNetwork, withRunWeights } from "../../src/cli/train-setup.ts";
 import { resolveConfig } from "../../src/deft/config/resolve.ts";
@@ -45,18 +46,18 @@ describe("the configuration", () => {
     const { config } = await resolveComparison(["--checkpoint", run, "compare.num_steps=5"]);
     expect(config.algo).toMatchObject({ deg: "hdr", sigma_y: 0.3, val_args: { eta: 0.7 } });
     expect(config.model.name).toBe("phantoms");
-    expect(config.exp).toMatchObject({ name: null, seed: 0 });
-    expect(config.compare).toMatchObject({ checkpoint: run, num_steps: 5, num_samples: 4 });
+    expect(config.exp).toMatchObject({ name: null, seed: 0, checkpoint: run });
+    expect(config.compare).toMatchObject({ num_steps: 5, num_samples: 4 });
     expect(config.htransform_model.ckpt_path).toBe(path.join(run, "htransform.safetensors"));
   });
 
   test("refuses what the checkpoint was not trained for, in one line", async () => {
     const run = await trainedRun("algo.deg=sr4");
-    await refused(`compare.checkpoint=${run}`, "algo.deg=inp").toThrow(
+    await refused(`exp.checkpoint=${run}`, "algo.deg=inp").toThrow(
       `algo.deg: ${run} was not trained for inp; expected sr4, or a checkpoint of that task`,
     );
-    await refused(`compare.checkpoint=${run}`, "algo.sigma_y=0.5").toThrow("algo.sigma_y:");
-    await refused(`compare.checkpoint=${run}`, "model=embedded").toThrow("model.name:");
+    await refused(`exp.checkpoint=${run}`, "algo.sigma_y=0.5").toThrow("algo.sigma_y:");
+    await refused(`exp.checkpoint=${run}`, "model=embedded").toThrow("model.name:");
   });
 
   test("refuses folders without a finished run, unknown algorithms, and what belongs to other commands", async () => {
@@ -89,7 +90,7 @@ test("a comparison with a checkpoint: calls, options, files; what cannot is name
   const task = makeTask(config, SIDE, 1, generatedMasks(config, SIDE));
   const data = phantoms({ side: SIDE, length: 2 });
   const { comparison } = await withRunWeights(config, (weights) =>
-    setUpComparison(engine, { config, task, channels: 1, side: SIDE, weights }),
+    setUpComparison(engine, { config, task, channels: 1, side: SIDE, weights, ...compared(config) }),
   );
   const folder = await openRunFolder(config, "compare-hdr");
   const batch = await comparison.batch(data, 0, 2);
@@ -161,7 +162,7 @@ test("without a checkpoint deft is left out by name; the others take half of the
   const engine = await testEngine();
   const task = makeTask(config, SIDE, 1, null);
   const { comparison, leftOut } = await withRunWeights(config, (weights) =>
-    setUpComparison(engine, { config, task, channels: 1, side: SIDE, weights }),
+    setUpComparison(engine, { config, task, channels: 1, side: SIDE, weights, ...compared(config) }),
   );
   expect([...leftOut.keys()]).toEqual(["deft"]);
   expect(leftOut.get("deft")).toContain("--checkpoint RUN_FOLDER");
