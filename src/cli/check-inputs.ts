@@ -30,6 +30,11 @@ export function checkInputs(config: Config): void {
   refuse(missing);
 }
 
+/** The same for the networks that measure. */
+export function checkMeasuring({ classifier, metrics }: Config): void {
+  refuse([checkClassifier(classifier), ...checkMetrics(metrics)]);
+}
+
 /** The same for a trained run: its prior, and what its operator is made of. */
 export function checkTrained({ model, likelihood }: Config): void {
   refuse([checkPrior(model), ...checkOperator(likelihood.forward_op)]);

@@ -16,6 +16,10 @@ const commands: { readonly [name: string]: Command } = {
     help: "restore held-out pictures with any algorithm, or draw from the prior",
     load: async () => (await import("./commands/sample.ts")).sample,
   },
+  evaluate: {
+    help: "measure pictures that are there against originals: deft evaluate FOLDER",
+    load: async () => (await import("./commands/evaluate.ts")).evaluate,
+  },
   restore: {
     help: "restore your own degraded pictures with a finished train run",
     load: async () => (await import("./commands/restore.ts")).restore,

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { parseArguments } from "../deft/config/arguments.ts";
 import { chosenPrior, resolveConfig, type Resolved } from "../deft/config/resolve.ts";
 import type { Preset } from "../deft/config/presets.ts";
 import { fromConfig, toConfig, type Config } from "../deft/config/schema.ts";
@@ -16,13 +17,24 @@ const FREE =
  * with `--resume` everything that the user leaves open as the earlier run had it. Throws a UserError for a
  * value that a resumed run may not change.
  */
-export async function resolveRun(argv: readonly string[]): Promise<Resolved> {
+export async function resolveRun(given: readonly string[]): Promise<Resolved> {
+  const argv = await withStoredPrior(given);
   const { model, ckptPath } = chosenPrior(argv);
   const file = priorFile(model, ckptPath);
   const network = file !== null && existsSync(file) ? await readPriorNetwork(file) : {};
   const run = await resumed(resolveConfig(argv, network));
   checkPrior(run.config, network, file ?? "", "the run that --resume goes on with", ", or another exp.name");
   return run;
+}
+
+/** With --resume the words begin with the prior of the earlier run; what the user writes goes before it. */
+async function withStoredPrior(argv: readonly string[]): Promise<readonly string[]> {
+  if (parseArguments(argv).explicit.get("exp.resume") !== true) return argv;
+  const { config } = resolveConfig(argv);
+  const stored = await storedConfig(config, trainLabel(config));
+  if (stored === null) return argv;
+  const { name, ckpt_path: file } = stored.model;
+  return [`model=${name}`, ...(file === null ? [] : [`model.ckpt_path='${file}'`]), ...argv];
 }
 
 /** Refuses a weight file that states another network than `run` had; `way`: another way out than that run's prior. */

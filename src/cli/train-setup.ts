@@ -50,23 +50,42 @@ export type RunWeights = Pick<
 export type Run = Awaited<ReturnType<typeof setUpRun>>;
 
 /** Opens the weight files of a run for as long as `fn` runs. Throws a UserError that names the file. */
-export async function withRunWeights<T>(config: Config, fn: (weights: RunWeights) => Promise<T>): Promise<T> {
+export function withRunWeights<T>(config: Config, fn: (weights: RunWeights) => Promise<T>): Promise<T> {
+  return whileOpen(async (open, openOrNull) => {
+    const priorWeights = await open(priorFile(config.model.name, config.model.ckpt_path) ?? "");
+    const startWeights = await openOrNull(config.htransform_model.ckpt_path);
+    return fn({ priorWeights, startWeights, ...(await metricWeights(config, openOrNull)) });
+  });
+}
+
+/** The same for the networks that measure alone. */
+export function withMetricWeights<T>(config: Config, fn: (weights: MetricWeights) => Promise<T>): Promise<T> {
+  return whileOpen(async (_, openOrNull) => fn(await metricWeights(config, openOrNull)));
+}
+
+type OpenOrNull = (file: string | null) => Promise<NamedWeights | null>;
+
+async function metricWeights(config: Config, openOrNull: OpenOrNull): Promise<MetricWeights> {
+  const heads = await openOrNull(config.metrics.lpips_path);
+  return {
+    inceptionWeights: await openOrNull(config.metrics.inception_path),
+    classifierWeights: await openOrNull(config.classifier.ckpt_path),
+    lpipsWeights: heads && { heads, trunk: await openOrNull(config.metrics.lpips_trunk_path) },
+  };
+}
+
+/** Closes what `fn` opened. */
+async function whileOpen<T>(
+  fn: (open: (file: string) => Promise<NamedWeights>, openOrNull: OpenOrNull) => Promise<T>,
+): Promise<T> {
   const opened: WeightFile[] = [];
-  const named = async (file: string): Promise<NamedWeights> => {
+  const open = async (file: string): Promise<NamedWeights> => {
     const weights = await openWeights(file);
     opened.push(weights);
     return { file, source: weightSource(weights) };
   };
   try {
-    const namedOrNull = (file: string | null) => (file === null ? null : named(file));
-    const heads = await namedOrNull(config.metrics.lpips_path);
-    return await fn({
-      priorWeights: await named(priorFile(config.model.name, config.model.ckpt_path) ?? ""),
-      startWeights: await namedOrNull(config.htransform_model.ckpt_path),
-      inceptionWeights: await namedOrNull(config.metrics.inception_path),
-      classifierWeights: await namedOrNull(config.classifier.ckpt_path),
-      lpipsWeights: heads && { heads, trunk: await namedOrNull(config.metrics.lpips_trunk_path) },
-    });
+    return await fn(open, async (file) => (file === null ? null : open(file)));
   } finally {
     for (const weights of opened) await weights.close();
   }

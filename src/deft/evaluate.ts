@@ -166,7 +166,7 @@ export async function scoresOf(
 
 /** What Inception says of pictures of a batch, clamped as they are saved. */
 export const inceptionScores = (
-  { x }: OpenBatch,
+  { x }: Pick<OpenBatch, "x">,
   values: Float32Array,
   network: FeatureNetwork,
 ): Promise<InceptionOutputs> => withPictures(values, x, (pictures) => inceptionOf(network, pictures));
@@ -237,7 +237,7 @@ async function applyTo(operator: Operator, values: Float32Array, like: Tensor): 
 }
 
 /** LPIPS of each restored picture against the original x. */
-function perceptual(lpips: Lpips, values: Float32Array, x: Tensor): Promise<Float32Array> {
+export function perceptual(lpips: Lpips, values: Float32Array, x: Tensor): Promise<Float32Array> {
   const { engine } = x;
   return withPictures(values, x, async (pictures) => {
     const d = engine.noGrad(() => engine.scope(() => lpips.distance(pictures, x)));
