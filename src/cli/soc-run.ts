@@ -170,7 +170,8 @@ async function learn(
     trainer.dispose();
     for (const t of [y, ...operator.held]) t.dispose();
     await batch.close();
+    hTransform.release();
     set.dispose();
-    prior.parameters.dispose();
+    prior.dispose();
   }
 }

@@ -124,7 +124,7 @@ describe("samples", () => {
     const values = await result.read();
     result.dispose();
     await close();
-    prior.parameters.dispose();
+    prior.dispose();
     const { data: saved } = await readWhole(path.join(run, "pictures", "00003.png"));
     saved.forEach((v, i) => {
       const want = Math.min(1, Math.max(-1, values[32 * 32 + i] as number));
