@@ -24,10 +24,15 @@ export function checkInputs(config: Config): void {
       : null,
     ...checkOperator(likelihood.forward_op),
     checkFile("htransform_model.ckpt_path", htransform.ckpt_path, "a weight file, or leave it out"),
-    checkFile("classifier.ckpt_path", config.classifier.ckpt_path, "a weight file, or leave it out"),
+    checkClassifier(config.classifier),
     ...checkMetrics(config.metrics),
   ];
   refuse(missing);
+}
+
+/** The same for the networks that measure. */
+export function checkMeasuring({ classifier, metrics }: Config): void {
+  refuse([checkClassifier(classifier), ...checkMetrics(metrics)]);
 }
 
 /** The same for a trained run: its prior, and what its operator is made of. */
@@ -58,6 +63,12 @@ function checkPrior(model: Config["model"]): string | null {
     file,
     "a weight file, or model=embedded for the prior that is included",
   );
+}
+
+function checkClassifier({ name, ckpt_path: file }: Config["classifier"]): string | null {
+  if (file === null && name !== "none")
+    return `classifier.ckpt_path: classifier=${name} comes without a weight file; pass classifier.ckpt_path=FILE, such as ADM's 256x256_classifier.pt`;
+  return checkFile("classifier.ckpt_path", file, "a weight file, or leave it out");
 }
 
 function checkMetrics(metrics: Config["metrics"]): (string | null)[] {

@@ -12,6 +12,14 @@ const commands: { readonly [name: string]: Command } = {
     help: "fine-tune an h-transform for a task and restore held-out pictures",
     load: async () => (await import("./commands/train.ts")).train,
   },
+  sample: {
+    help: "restore held-out pictures with any algorithm, or draw from the prior",
+    load: async () => (await import("./commands/sample.ts")).sample,
+  },
+  evaluate: {
+    help: "measure pictures that are there against originals: deft evaluate FOLDER",
+    load: async () => (await import("./commands/evaluate.ts")).evaluate,
+  },
   restore: {
     help: "restore your own degraded pictures with a finished train run",
     load: async () => (await import("./commands/restore.ts")).restore,

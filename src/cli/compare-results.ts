@@ -25,7 +25,7 @@ export interface ComparisonResults {
 }
 
 /** The standard deviation of each pixel as grey, the mean over channels: black 0, white `most`. */
-function deviationPicture(values: Float32Array, data: ImageDataset, k: number, most: number): Picture {
+export function deviationPicture(values: Float32Array, data: ImageDataset, k: number, most: number): Picture {
   const plane = data.side ** 2;
   const first = k * data.channels * plane;
   const grey = Float32Array.from({ length: plane }, (_, p) => {
@@ -37,7 +37,7 @@ function deviationPicture(values: Float32Array, data: ImageDataset, k: number, m
 }
 
 /** Deviations from this on are white in a batch: none lies above it. */
-const mostOf = ({ deviations }: ComparedBatch): number =>
+export const mostOf = ({ deviations }: Pick<ComparedBatch, "deviations">): number =>
   [...deviations.values()].reduce((most, map) => map.reduce((a, b) => Math.max(a, b), most), 0);
 
 /** Every picture as PNG: original, measurement and, for each method, first sample, mean and deviations. Names count from the batch's first. */
@@ -127,6 +127,12 @@ export async function writeComparison(r: ComparisonResults): Promise<void> {
       ...method,
       network_calls: cost.calls,
       seconds_per_image: cost.secondsPerImage,
+      ...(cost.learning && {
+        learning: {
+          network_calls: cost.learning.calls,
+          seconds_per_image: cost.learning.secondsPerImage,
+        },
+      }),
       gpu_peak_bytes: cost.peakBytes,
     })),
     left_out: Object.fromEntries(r.leftOut),

@@ -54,9 +54,11 @@ export function tableOf(methods: readonly ComparedMethod[]): CellTable {
     ],
     rows: rows.map(({ name, scores, method }) => {
       const { cost, deviation, mean } = method;
-      // What a mean costs is what its samples cost.
+      // What a mean costs is what its samples cost; what was learned of the measurement was learned once.
       const times = scores === mean ? method.samples : 1;
-      const { prior, own } = cost.calls;
+      const { calls: learned, secondsPerImage: learning } = cost.learning ?? free;
+      const prior = learned.prior + times * cost.calls.prior;
+      const own = learned.own + times * cost.calls.own;
       return [
         plain(name),
         ...columns.map(({ key, digits }) => {
@@ -65,16 +67,20 @@ export function tableOf(methods: readonly ComparedMethod[]): CellTable {
           return { text, isBest: value === best.get(key) };
         }),
         plain(scores === mean && deviation !== undefined ? deviation.toFixed(3) : ""),
-        plain(own > 0 ? `${times * prior} + ${times * own}` : String(times * prior)),
-        plain(formatNumber(times * cost.secondsPerImage, 3)),
+        plain(own > 0 ? `${formatCalls(prior)} + ${formatCalls(own)}` : formatCalls(prior)),
+        plain(formatNumber(learning + times * cost.secondsPerImage, 3)),
         plain(formatBytes(cost.peakBytes)),
       ];
     }),
   };
 }
 
+const free = { calls: { prior: 0, own: 0 }, secondsPerImage: 0 };
+
+const formatCalls = (calls: number): string => (Number.isInteger(calls) ? String(calls) : calls.toFixed(1));
+
 export const TABLE_NOTE =
-  "Calls: of the prior, + of the h-transform, a batch counting one; the way back through the prior that dps, mcg and pgdm take with each call is not counted. A mean counts what its samples took together. Seconds are those of one picture in its batch, compilation left out; memory is that of the first batch without networks that only measure. Deviation: standard deviation of the samples, mean over pixels, on [-1, 1].";
+  "Calls: of the prior, + of the h-transform, a batch counting one; the way back through the prior that dps, mcg and pgdm take with each call is not counted. A mean counts what its samples took together. deft_soc learns for each picture on its own: its calls and seconds hold that of one picture, whose calls are of a batch of trajectories. Seconds are those of one picture in its batch, compilation left out; memory is that of the first batch without networks that only measure. Deviation: standard deviation of the samples, mean over pixels, on [-1, 1].";
 
 /** Columns aligned by spaces, numbers to the right. */
 export function plainText({ heads, rows }: CellTable): string {

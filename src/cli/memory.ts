@@ -6,7 +6,13 @@ import { scheduleOf } from "../deft/networks.ts";
 import { Pretraining } from "../deft/pretrain.ts";
 import type { WeightSource } from "../nn/state.ts";
 import { dryDevice, Engine, sizeOf, type Device } from "../tensor/index.ts";
-import { evaluationOptions, setUpRun, type NamedWeights, type RunParts } from "./train-setup.ts";
+import {
+  evaluationOptions,
+  setUpRun,
+  type NamedWeights,
+  type RunParts,
+  type RunWeights,
+} from "./train-setup.ts";
 
 /** Steps that are counted: the first makes what later ones find, such as transformed weights. */
 const STEPS = 2;
@@ -18,14 +24,7 @@ export async function predictedPeak(
   validation: ImageDataset,
 ): Promise<number> {
   const engine = new Engine(dryDevice(device));
-  const { priorWeights, startWeights, lpipsWeights: lpips, inceptionWeights: inception } = parts;
-  const run = await setUpRun(engine, {
-    ...parts,
-    priorWeights: unread(priorWeights),
-    startWeights: startWeights && unread(startWeights),
-    inceptionWeights: inception && unread(inception),
-    lpipsWeights: lpips && { heads: unread(lpips.heads), trunk: lpips.trunk && unread(lpips.trunk) },
-  });
+  const run = await setUpRun(engine, { ...parts, ...unreadAll(parts) });
   const { config, fineTuning } = run;
   const { channels, side } = parts.train;
   const count = Math.min(config.algo.finetune_args.batch_size, parts.train.length);
@@ -48,6 +47,18 @@ export async function pretrainingPeak(device: Device, config: Config, drawn: num
   for (let step = 0; step < STEPS; step++) run.step({ values, count, epoch: 0 }).dispose();
   await run.sample(drawn, STEPS, 0);
   return engine.device.pool.stats.peak;
+}
+
+/** The weights of a run with zeros for values, so that nothing is read. */
+export function unreadAll({ priorWeights, startWeights, ...o }: RunWeights): RunWeights {
+  const { lpipsWeights: lpips, inceptionWeights: inception, classifierWeights: classifier } = o;
+  return {
+    priorWeights: unread(priorWeights),
+    startWeights: startWeights && unread(startWeights),
+    inceptionWeights: inception && unread(inception),
+    classifierWeights: classifier && unread(classifier),
+    lpipsWeights: lpips && { heads: unread(lpips.heads), trunk: lpips.trunk && unread(lpips.trunk) },
+  };
 }
 
 /** The same names and shapes, zeros for values. */

@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { parseArguments } from "../deft/config/arguments.ts";
 import { chosenPrior, resolveConfig, type Resolved } from "../deft/config/resolve.ts";
 import type { Preset } from "../deft/config/presets.ts";
 import { fromConfig, toConfig, type Config } from "../deft/config/schema.ts";
@@ -16,13 +17,24 @@ const FREE =
  * with `--resume` everything that the user leaves open as the earlier run had it. Throws a UserError for a
  * value that a resumed run may not change.
  */
-export async function resolveRun(argv: readonly string[]): Promise<Resolved> {
+export async function resolveRun(given: readonly string[]): Promise<Resolved> {
+  const argv = await withStoredPrior(given);
   const { model, ckptPath } = chosenPrior(argv);
   const file = priorFile(model, ckptPath);
   const network = file !== null && existsSync(file) ? await readPriorNetwork(file) : {};
   const run = await resumed(resolveConfig(argv, network));
   checkPrior(run.config, network, file ?? "", "the run that --resume goes on with", ", or another exp.name");
   return run;
+}
+
+/** With --resume the words begin with the prior of the earlier run; what the user writes goes before it. */
+async function withStoredPrior(argv: readonly string[]): Promise<readonly string[]> {
+  if (parseArguments(argv).explicit.get("exp.resume") !== true) return argv;
+  const { config } = resolveConfig(argv);
+  const stored = await storedConfig(config, trainLabel(config));
+  if (stored === null) return argv;
+  const { name, ckpt_path: file } = stored.model;
+  return [`model=${name}`, ...(file === null ? [] : [`model.ckpt_path='${file}'`]), ...argv];
 }
 
 /** Refuses a weight file that states another network than `run` had; `way`: another way out than that run's prior. */
@@ -50,19 +62,28 @@ export async function resolvePretraining(argv: readonly string[]): Promise<Resol
 
 async function resumed(resolved: Resolved): Promise<Resolved> {
   if (!resolved.config.exp.resume) return resolved;
-  const stored = await storedConfig(resolved.config);
+  const stored = await storedConfig(resolved.config, trainLabel(resolved.config));
   return stored === null
     ? resolved
     : { ...resolved, config: mergeResumed(stored, resolved.config, resolved.explicit) };
 }
 
+/** What a new folder of `deft train` is named after. */
+export const trainLabel = ({ algo }: Config): string =>
+  algo.name === "deft_soc" ? `${algo.name}-${algo.deg}` : algo.deg;
+
 /** The earlier run's configuration with the keys that the user named now; one that would change the run is refused. */
-export function mergeResumed(stored: Config, now: Config, explicit: ReadonlySet<string>): Config {
+export function mergeResumed(
+  stored: Config,
+  now: Config,
+  explicit: ReadonlySet<string>,
+  free: RegExp = FREE,
+): Config {
   const values = fromConfig(stored);
   const given = fromConfig(now);
   for (const key of explicit) {
     const [old, value] = [values.get(key) ?? null, given.get(key) ?? null];
-    if (!FREE.test(key) && showValue(old) !== showValue(value)) {
+    if (!free.test(key) && showValue(old) !== showValue(value)) {
       throw new UserError(
         `${key}: the run that --resume goes on with has another value; got ${showValue(value)}; expected ${showValue(old)}, or another exp.name`,
       );

@@ -92,6 +92,7 @@ function loadNetworks(engine: Engine, config: Config, run: string): Promise<Netw
   const trained = {
     ...config,
     htransform_model: { ...config.htransform_model, ckpt_path: path.join(run, TRANSFORM) },
+    classifier: { ...config.classifier, ckpt_path: null },
     metrics: { lpips_path: null, lpips_trunk_path: null, inception_path: null },
   };
   return withRunWeights(trained, async ({ priorWeights, startWeights }) => {

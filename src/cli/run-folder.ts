@@ -22,6 +22,10 @@ export interface RunFolder {
 const CONFIG = "config.yaml";
 /** The trained h-transform in the folder of a finished run. */
 export const TRANSFORM = "htransform.safetensors";
+/** What learning took, in the folder of a run of `deft train algo=deft_soc`. */
+export const LEARNING = "learning.json";
+/** The last file of a run, except `compare`'s. */
+export const SUMMARY = "summary.json";
 
 /** Writes a file aside, flushes it to the disk and renames it, so that no reader ever sees half of it. */
 export async function atomicWrite(file: string, data: string | Uint8Array): Promise<void> {
@@ -69,7 +73,7 @@ export async function readConfig(folder: string): Promise<Config> {
  * that is there, for a folder that is none of ours and for a name that is no folder name.
  */
 export async function openRunFolder(config: Config, label = config.algo.deg): Promise<RunFolder> {
-  const name = config.exp.name ?? (config.exp.resume ? await lastName(config) : null);
+  const name = config.exp.name ?? (config.exp.resume ? await lastName(config, label) : null);
   try {
     return name === null ? await createNumbered(config, label) : await openNamed(config, name);
   } catch (error) {
@@ -82,8 +86,8 @@ export async function openRunFolder(config: Config, label = config.algo.deg): Pr
 }
 
 /** The folder of the run that `exp.resume` would go on with, or null when there is none yet. */
-export async function storedFolder(config: Config): Promise<string | null> {
-  const name = config.exp.name ?? (await lastName(config));
+export async function storedFolder(config: Config, label = config.algo.deg): Promise<string | null> {
+  const name = config.exp.name ?? (await lastName(config, label));
   if (name === null) return null;
   const place = runPaths(config, name);
   await settle(place);
@@ -91,8 +95,8 @@ export async function storedFolder(config: Config): Promise<string | null> {
 }
 
 /** The configuration of that run. */
-export async function storedConfig(config: Config): Promise<Config | null> {
-  const folder = await storedFolder(config);
+export async function storedConfig(config: Config, label = config.algo.deg): Promise<Config | null> {
+  const folder = await storedFolder(config, label);
   if (folder === null) return null;
   const file = path.join(folder, CONFIG);
   return configFromYaml(await readFile(file, "utf8"), file);
@@ -166,10 +170,9 @@ async function createNumbered(config: Config, label: string): Promise<RunFolder>
   }
 }
 
-async function lastName(config: Config): Promise<string | null> {
-  const { deg: task } = config.algo;
-  const numbers = await numbered(config, task);
-  return numbers.length === 0 ? null : `${task}-${String(Math.max(...numbers)).padStart(3, "0")}`;
+async function lastName(config: Config, label: string): Promise<string | null> {
+  const numbers = await numbered(config, label);
+  return numbers.length === 0 ? null : `${label}-${String(Math.max(...numbers)).padStart(3, "0")}`;
 }
 
 /** The numbers of the runs that the program named after `label`. */

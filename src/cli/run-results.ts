@@ -96,7 +96,11 @@ export async function saveGrid(
 export const zoomOf = (side: number): number => Math.max(1, Math.floor(96 / side));
 
 /** x̂0 of a few steps of one picture, from noise to the end. */
-function evolutionStrip(data: ImageDataset, restored: Restored, k: number): Picture {
+export function evolutionStrip(
+  data: ImageDataset,
+  restored: Pick<Restored, "evolution" | "count">,
+  k: number,
+): Picture {
   const n = restored.evolution.length;
   const steps = Math.min(EVOLUTION_STEPS, n);
   const chosen = Array.from({ length: steps }, (_, i) => Math.round((i * (n - 1)) / Math.max(1, steps - 1)));
@@ -127,8 +131,12 @@ export async function savePictures(
 }
 
 /** Writes the h-transform's weights (their average when `average`) under their own names. */
-export async function exportTransform(file: string, fineTuning: FineTuning, average: boolean): Promise<void> {
-  const { set, average: flat } = fineTuning.trainer;
+export async function exportTransform(
+  file: string,
+  { trainer }: Pick<FineTuning, "trainer">,
+  average: boolean,
+): Promise<void> {
+  const { set, average: flat } = trainer;
   const weights = await readState(set, average ? flat : set.flat);
   await writeWeights(
     file,

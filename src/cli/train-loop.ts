@@ -15,7 +15,7 @@ export interface TrainLoop {
   readonly label: string;
   readonly folder: RunFolder;
   readonly trainer: Trainer;
-  readonly batches: Batches;
+  readonly batches: Pick<Batches, "get">;
   readonly totalSteps: number;
   readonly logFreq: number;
   readonly saveEverySteps: number;

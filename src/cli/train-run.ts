@@ -11,6 +11,7 @@ import { formatBytes, formatCount } from "./format.ts";
 import { predictedPeak } from "./memory.ts";
 import { openEngine, type OpenedEngine } from "./open-engine.ts";
 import { createProgress } from "./progress.ts";
+import { trainLabel } from "./resolve-run.ts";
 import { openRunFolder, storedFolder, type RunFolder } from "./run-folder.ts";
 import { exportTransform, saveGrid, savePictures, writeResults } from "./run-results.ts";
 import { resumeLoop, runLoop, statsFile, type LoopResult } from "./train-loop.ts";
@@ -25,7 +26,10 @@ export async function runTraining(config: Config): Promise<void> {
   const data = await openData(config);
   const side = data.train.side;
   const task = await openTask(config, side, data.train.channels);
-  const opened = await openEngine(config, config.exp.resume ? await storedFolder(config) : null);
+  const opened = await openEngine(
+    config,
+    config.exp.resume ? await storedFolder(config, trainLabel(config)) : null,
+  );
   try {
     const folder = await openRunFolder(config);
     if (folder.resumed && existsSync(path.join(folder.path, "summary.json"))) {

@@ -6,7 +6,7 @@ import type { ImageDataset } from "../deft/dataset.ts";
 import type { EvaluationOptions } from "../deft/evaluate.ts";
 import { FineTuning } from "../deft/finetune.ts";
 import type { HTransformConfig } from "../deft/htransform.ts";
-import { hTransformConfig, priorConfig, scheduleOf } from "../deft/networks.ts";
+import { classifierConfig, hTransformConfig, priorConfig, scheduleOf } from "../deft/networks.ts";
 import { Prior } from "../deft/prior.ts";
 import { timesteps, type Schedule } from "../deft/schedule.ts";
 import type { makeTask } from "../deft/task.ts";
@@ -14,7 +14,9 @@ import { UserError } from "../deft/errors.ts";
 import { openWeights, weightSource, type WeightFile } from "../io/weights.ts";
 import { Inception } from "../nn/inception.ts";
 import { Lpips } from "../nn/lpips.ts";
+import { ParameterSet } from "../nn/parameter.ts";
 import { smallestSide } from "../nn/trunks.ts";
+import { EncoderUNet } from "../nn/unet.ts";
 import { loadWeights, type WeightSource } from "../nn/state.ts";
 import type { Engine } from "../tensor/index.ts";
 import { priorFile } from "./prior-file.ts";
@@ -34,34 +36,56 @@ export interface RunParts {
   readonly startWeights: NamedWeights | null;
   /** Of Inception-v3, to measure with; null: left out. */
   readonly inceptionWeights: NamedWeights | null;
+  /** Of the classifier; null: none. */
+  readonly classifierWeights: NamedWeights | null;
   /** Of LPIPS, to measure with; null: left out. */
   readonly lpipsWeights: { readonly heads: NamedWeights; readonly trunk: NamedWeights | null } | null;
 }
 
+export type RunWeights = Pick<
+  RunParts,
+  "priorWeights" | "startWeights" | "lpipsWeights" | "inceptionWeights" | "classifierWeights"
+>;
+
 export type Run = Awaited<ReturnType<typeof setUpRun>>;
 
 /** Opens the weight files of a run for as long as `fn` runs. Throws a UserError that names the file. */
-export async function withRunWeights<T>(
-  config: Config,
-  fn: (
-    weights: Pick<RunParts, "priorWeights" | "startWeights" | "lpipsWeights" | "inceptionWeights">,
-  ) => Promise<T>,
+export function withRunWeights<T>(config: Config, fn: (weights: RunWeights) => Promise<T>): Promise<T> {
+  return whileOpen(async (open, openOrNull) => {
+    const priorWeights = await open(priorFile(config.model.name, config.model.ckpt_path) ?? "");
+    const startWeights = await openOrNull(config.htransform_model.ckpt_path);
+    return fn({ priorWeights, startWeights, ...(await metricWeights(config, openOrNull)) });
+  });
+}
+
+/** The same for the networks that measure alone. */
+export function withMetricWeights<T>(config: Config, fn: (weights: MetricWeights) => Promise<T>): Promise<T> {
+  return whileOpen(async (_, openOrNull) => fn(await metricWeights(config, openOrNull)));
+}
+
+type OpenOrNull = (file: string | null) => Promise<NamedWeights | null>;
+
+async function metricWeights(config: Config, openOrNull: OpenOrNull): Promise<MetricWeights> {
+  const heads = await openOrNull(config.metrics.lpips_path);
+  return {
+    inceptionWeights: await openOrNull(config.metrics.inception_path),
+    classifierWeights: await openOrNull(config.classifier.ckpt_path),
+    lpipsWeights: heads && { heads, trunk: await openOrNull(config.metrics.lpips_trunk_path) },
+  };
+}
+
+/** Closes what `fn` opened. */
+async function whileOpen<T>(
+  fn: (open: (file: string) => Promise<NamedWeights>, openOrNull: OpenOrNull) => Promise<T>,
 ): Promise<T> {
   const opened: WeightFile[] = [];
-  const named = async (file: string): Promise<NamedWeights> => {
+  const open = async (file: string): Promise<NamedWeights> => {
     const weights = await openWeights(file);
     opened.push(weights);
     return { file, source: weightSource(weights) };
   };
   try {
-    const namedOrNull = (file: string | null) => (file === null ? null : named(file));
-    const heads = await namedOrNull(config.metrics.lpips_path);
-    return await fn({
-      priorWeights: await named(priorFile(config.model.name, config.model.ckpt_path) ?? ""),
-      startWeights: await namedOrNull(config.htransform_model.ckpt_path),
-      inceptionWeights: await namedOrNull(config.metrics.inception_path),
-      lpipsWeights: heads && { heads, trunk: await namedOrNull(config.metrics.lpips_trunk_path) },
-    });
+    return await fn(open, async (file) => (file === null ? null : open(file)));
   } finally {
     for (const weights of opened) await weights.close();
   }
@@ -83,10 +107,13 @@ export function loadPrior(
   return Prior.load(engine, options, source, file);
 }
 
+export type MetricWeights = Pick<RunParts, "lpipsWeights" | "inceptionWeights" | "classifierWeights">;
+
 /** The networks that measure pictures of `side`, where their weights are given. */
 export async function loadMetrics(
   engine: Engine,
-  { lpipsWeights, inceptionWeights: weights }: Pick<RunParts, "lpipsWeights" | "inceptionWeights">,
+  config: Config["classifier"],
+  { lpipsWeights, inceptionWeights: weights, classifierWeights }: MetricWeights,
   side: number,
 ) {
   const lpips = lpipsWeights && (await Lpips.load(engine, lpipsWeights.heads, lpipsWeights.trunk));
@@ -95,7 +122,30 @@ export async function loadMetrics(
       `metrics.lpips_path: ${lpips.trunk} takes pictures of side ${smallestSide[lpips.trunk]} or more; got ${side}; leave it out or pass the heads of another network`,
     );
   const inception = weights && (await Inception.load(engine, weights.source, weights.file));
-  return { lpips, inception };
+  const classifier = classifierWeights && (await loadClassifier(engine, config, classifierWeights, side));
+  return { lpips, inception, classifier };
+}
+
+/** The classifier of noisy pictures of `side`; its file says how many classes it knows and how many channels it takes. */
+async function loadClassifier(
+  engine: Engine,
+  config: Config["classifier"],
+  { source, file }: NamedWeights,
+  side: number,
+): Promise<EncoderUNet> {
+  const sizeIn = (name: string, axis: number) =>
+    source.names.includes(name) ? source.shape(name)[axis] : undefined;
+  const head = config.pool === "attention" ? "out.2.c_proj.weight" : "out.3.weight";
+  const network = new EncoderUNet(
+    classifierConfig(config, {
+      imageSize: side,
+      inChannels: sizeIn("input_blocks.0.0.weight", 1) ?? 3,
+      classes: sizeIn(head, 0) ?? 1000,
+    }),
+  );
+  const set = new ParameterSet(engine, network.declarations.list, { trainable: false });
+  await loadWeights(set, source, "", file);
+  return network;
 }
 
 /** The h-transform of a configuration for pictures of so many channels. */
@@ -118,7 +168,7 @@ export async function setUpRun(engine: Engine, parts: RunParts) {
   const fineTuning = new FineTuning({ engine, schedule, prior, network, task, config, totalSteps });
   if (startWeights !== null)
     await loadWeights(fineTuning.trainer.set, startWeights.source, "", startWeights.file);
-  const metrics = await loadMetrics(engine, parts, train.side);
+  const metrics = await loadMetrics(engine, config.classifier, parts, train.side);
   return { engine, config, schedule, prior, task, batches, totalSteps, fineTuning, ...metrics };
 }
 
@@ -128,9 +178,9 @@ export function evaluationOptions(
   numSteps: number,
   extra: Pick<EvaluationOptions, "samples" | "keepEvolution" | "onStep">,
 ): EvaluationOptions {
-  const { config, engine, schedule, prior, task, fineTuning, lpips, inception } = run;
+  const { config, engine, schedule, prior, task, fineTuning, lpips, inception, classifier } = run;
   const { eta, use_ema: useAverage } = config.algo.val_args;
   const ts = timesteps(config.exp.start_step, config.exp.end_step, numSteps);
-  const measured = { engine, schedule, prior, task, fineTuning, lpips, inception };
+  const measured = { engine, schedule, prior, task, fineTuning, lpips, inception, classifier };
   return { ...measured, useAverage, eta, ts, seed: config.exp.seed, ...extra };
 }

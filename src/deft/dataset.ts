@@ -8,6 +8,14 @@ export interface ImageDataset {
   readonly versions?: number;
   /** The picture at 0 <= index < length as CHW in [-1, 1]. */
   get(index: number): Promise<Float32Array>;
+  /** The class of a picture; absent: the pictures have none. */
+  readonly label?: (index: number) => number;
+}
+
+/** The same pictures with the classes `classes`, in turn; null: with their own. */
+export function withClasses(data: ImageDataset, classes: readonly number[] | null): ImageDataset {
+  if (!classes?.length) return data;
+  return { ...data, label: (index) => classes[index % classes.length] as number };
 }
 
 /** `thinned`: ImageNet and FFHQ, large enough to take a tenth of; `folder`: a user's own pictures. */
@@ -37,12 +45,14 @@ export function splitFinetuning(n: number, rule: SplitRule): FinetuningSplit {
 
 /** The pictures of `dataset` at `indices`, in that order. */
 export function subset(dataset: ImageDataset, indices: readonly number[]): ImageDataset {
+  const { label } = dataset;
   return {
     name: dataset.name,
     length: indices.length,
     channels: dataset.channels,
     side: dataset.side,
     get: (index) => dataset.get(indexIn(indices, index, dataset.name)),
+    ...(label && { label: (index) => label(indexIn(indices, index, dataset.name)) }),
   };
 }
 

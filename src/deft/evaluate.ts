@@ -1,11 +1,13 @@
 // Restoring held-out pictures with every method of the table, and measuring them.
 import type { Lpips } from "../nn/lpips.ts";
+import type { EncoderUNet } from "../nn/unet.ts";
 import { affine, clamp, randomNormal, type Engine, type Tensor } from "../tensor/index.ts";
 import { streamOf, streams, upload } from "./batches.ts";
 import { bicubicUpsample } from "./bicubic.ts";
 import type { ImageDataset } from "./dataset.ts";
 import { measureNoisy, type FineTuning } from "./finetune.ts";
 import { average, consistency, meanOf, psnr, type ImageShape } from "./metrics.ts";
+import { topOne } from "./metrics/classifier.ts";
 import {
   inceptionOf,
   measureSet,
@@ -29,19 +31,25 @@ export interface Measures {
   readonly consistency: number;
   /** Absent where no weights were given. */
   readonly lpips?: number;
+  /** Share of the pictures that the classifier takes for their class, 0 … 1; absent without classifier or classes. */
+  readonly top1?: number;
+}
+
+/** Networks that measure single pictures; null or absent: their measure is left out. */
+export interface Measuring {
+  readonly lpips?: Lpips | null;
+  readonly classifier?: EncoderUNet | null;
 }
 
 /** The same, one number a picture. */
 export type Scores = { readonly [K in keyof Measures]: ArrayLike<number> };
 
-export interface EvaluationOptions {
+export interface EvaluationOptions extends Measuring {
   readonly engine: Engine;
   readonly schedule: Schedule;
   readonly prior: Prior;
   readonly task: Task;
   readonly fineTuning: FineTuning;
-  /** Measures with it too; without it LPIPS is left out. */
-  readonly lpips?: Lpips | null;
   /** Measures FID, KID and Inception score; without it they are left out. */
   readonly inception?: FeatureNetwork | null;
   readonly useAverage: boolean;
@@ -91,6 +99,10 @@ export interface OpenBatch extends Pick<Restored, "count" | "original" | "measur
   readonly operator: Operator;
   readonly x: Tensor;
   readonly y: Tensor;
+  /** The pictures' classes; null where they have none. */
+  readonly labels: readonly number[] | null;
+  /** The operator of picture k alone, for so many copies of it; `held` is the caller's to dispose of. */
+  single(k: number, copies: number): Operator;
   close(): Promise<void>;
 }
 
@@ -106,44 +118,55 @@ export async function openBatch(
   const original = new Float32Array(count * channels * side * side);
   const size = original.length / count;
   for (let i = 0; i < count; i++) original.set(await data.get(first + i), i * size);
+  // Masks of the evaluation come from the far end of the numbering, which training does not reach.
+  const mask = (k: number) => 0x7fff0000 + first + k;
+  const kept = (operator: Operator): Operator => {
+    for (const t of operator.held) t.keep();
+    return operator;
+  };
   const { operator, x, y } = engine.noGrad(() =>
     engine.scope(() => {
       const x = upload(engine, original, count, channels, side);
-      // Masks of the evaluation come from the far end of the numbering, which training does not reach.
-      const operator = task.operator(
-        engine,
-        Array.from({ length: count }, (_, k) => 0x7fff0000 + first + k),
+      const operator = kept(
+        task.operator(
+          engine,
+          Array.from({ length: count }, (_, k) => mask(k)),
+        ),
       );
       const y = measureNoisy(engine, operator, x, task, { seed, step: EVALUATION, first }).keep();
-      for (const t of operator.held) t.keep();
       return { operator, x: x.keep(), y };
     }),
   );
   const measurement = { values: await y.read(), shape: y.shape, isPicture: operator.isPicture };
+  const { label } = data;
+  const labels = label ? Array.from({ length: count }, (_, k) => label(first + k)) : null;
+  const single = (k: number, copies: number) =>
+    engine.scope(() => kept(task.operator(engine, new Array<number>(copies).fill(mask(k)))));
   const close = async () => {
     for (const t of [x, y, ...operator.held]) t.dispose();
     await engine.device.trim();
   };
-  return { count, first, original, shape, operator, x, y, measurement, close };
+  return { count, first, original, shape, operator, x, y, measurement, labels, single, close };
 }
 
 /** The measures of each restored picture of a batch. */
 export async function scoresOf(
-  { original, shape, count, measurement, operator, x }: OpenBatch,
+  { original, shape, count, measurement, operator, x, labels }: OpenBatch,
   values: Float32Array,
-  lpips?: Lpips | null,
+  { lpips, classifier }: Measuring,
 ): Promise<Scores> {
   return {
     psnr: psnr(values, original, shape),
     ssim: ssim(values, original, shape),
     consistency: consistency(await applyTo(operator, values, x), measurement.values, count),
     ...(lpips ? { lpips: await perceptual(lpips, values, x) } : {}),
+    ...(classifier && labels ? { top1: await hits(classifier, values, x, labels) } : {}),
   };
 }
 
 /** What Inception says of pictures of a batch, clamped as they are saved. */
 export const inceptionScores = (
-  { x }: OpenBatch,
+  { x }: Pick<OpenBatch, "x">,
   values: Float32Array,
   network: FeatureNetwork,
 ): Promise<InceptionOutputs> => withPictures(values, x, (pictures) => inceptionOf(network, pictures));
@@ -193,7 +216,7 @@ export async function restoreBatch(
   methods.set("deft", samples[0] as Float32Array);
   methods.set("deft_mean4", meanOf(samples));
   const scores = new Map<MethodName, Scores>();
-  for (const [name, values] of methods) scores.set(name, await scoresOf(batch, values, o.lpips));
+  for (const [name, values] of methods) scores.set(name, await scoresOf(batch, values, o));
   const inception = new Map<MethodName | "original", InceptionOutputs>();
   if (o.inception)
     for (const [name, values] of [["original", original] as const, ...methods])
@@ -214,13 +237,30 @@ async function applyTo(operator: Operator, values: Float32Array, like: Tensor): 
 }
 
 /** LPIPS of each restored picture against the original x. */
-function perceptual(lpips: Lpips, values: Float32Array, x: Tensor): Promise<Float32Array> {
+export function perceptual(lpips: Lpips, values: Float32Array, x: Tensor): Promise<Float32Array> {
   const { engine } = x;
   return withPictures(values, x, async (pictures) => {
     const d = engine.noGrad(() => engine.scope(() => lpips.distance(pictures, x)));
     const out = await d.read();
     d.dispose();
     return out;
+  });
+}
+
+/** 1 for each picture whose class the classifier of noisy pictures names at t = 0, else 0. */
+export function hits(
+  classifier: EncoderUNet,
+  values: Float32Array,
+  like: Tensor,
+  labels: readonly number[],
+): Promise<number[]> {
+  const { engine } = like;
+  return withPictures(values, like, async (pictures) => {
+    const t = new Float32Array(labels.length);
+    const logits = engine.noGrad(() => engine.scope(() => classifier.forward(pictures, t)));
+    const [data, dim] = [await logits.read(), logits.dim(1)];
+    logits.dispose();
+    return labels.map((label, i) => topOne({ data: data.subarray(i * dim, (i + 1) * dim), dim }, [label]));
   });
 }
 
@@ -263,6 +303,7 @@ export function summarise<N extends string>(
           ssim: all((s) => s.ssim),
           consistency: all((s) => s.consistency),
           ...(scores[0]?.lpips ? { lpips: all((s) => s.lpips ?? []) } : {}),
+          ...(scores[0]?.top1 ? { top1: all((s) => s.top1 ?? []) } : {}),
           ...measureSet(outputs("original"), outputs(name)),
         },
       ];

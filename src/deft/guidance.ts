@@ -5,12 +5,16 @@ import { predictX0, type Denoiser } from "./denoiser.ts";
 import type { Predict } from "./sample.ts";
 import { ddimCoefficients, stepPairs, type Schedule } from "./schedule.ts";
 
-export interface ClassifierGuidance {
+/** Which way a classifier pulls, and how strongly. */
+export interface Guide {
   readonly classifier: EncoderUNet;
   /** One class number an image. */
   readonly labels: readonly number[];
   /** classifier_scale. */
   readonly strength: number;
+}
+
+export interface ClassifierGuidance extends Guide {
   /** cond_awd: the strength follows the step (classifierScale). */
   readonly isAdaptive: boolean;
   /** The steps and the η of the sampler; the adaptive strength depends on them. */

@@ -78,14 +78,12 @@ export function hTransformConfig(
 /** The noisy classifier of the same family (ADM). */
 export function classifierConfig(
   o: Config["classifier"],
-  imageSize: number,
-  inChannels: number,
-  channelMult: readonly number[],
+  { imageSize, inChannels, classes }: { imageSize: number; inChannels: number; classes: number },
 ): EncoderUNetConfig {
   const network = networkOf({
     image_size: imageSize,
     num_channels: o.width,
-    channel_mult: [...channelMult],
+    channel_mult: null,
     num_res_blocks: o.depth,
     attention_resolutions: o.attention_resolutions,
     num_heads: 1,
@@ -98,7 +96,7 @@ export function classifierConfig(
     dropout: 0,
     norm_groups: 32,
   });
-  return { ...network, inChannels, outChannels: 1000, numClasses: null, pool: o.pool };
+  return { ...network, inChannels, outChannels: classes, numClasses: null, pool: o.pool };
 }
 
 /** The diffusion schedule. */

@@ -106,7 +106,7 @@ export function vjpByTape(f: (x: Tensor) => Tensor, x: Tensor, v: Tensor): Tenso
   const { engine } = x;
   if (engine.recording && (x.requiresGrad || v.requiresGrad))
     throw new GradientError(
-      "vjp: the operator's gradient has no gradient itself; take soc.objective=vargrad",
+      "vjp: the operator's gradient has no gradient itself; take algo.soc.objective=vargrad",
     );
   return engine.scope(() =>
     engine.withTape(() => {

@@ -18,24 +18,40 @@ export interface PriorOptions {
 export class Prior {
   readonly network: UNet;
   readonly parameters: ParameterSet;
-  /** ε_θ(x_t, t); no gradient is recorded for its weights. */
+  /** ε_θ(x_t, t); no gradient is recorded for its weights. A class-conditional network wants `labelled` instead. */
   readonly denoise: Denoiser;
+  readonly #options: PriorOptions;
   /** Network calls so far, a batch counting one. */
   calls = 0;
 
   readonly #plan: Plan;
 
-  private constructor(network: UNet, parameters: ParameterSet, { prediction, schedule }: PriorOptions) {
+  private constructor(network: UNet, parameters: ParameterSet, options: PriorOptions) {
     this.network = network;
     const { engine } = parameters;
     this.#plan = new Plan(engine, (xt, ...prepared) => [network.apply(xt as Tensor, prepared)]);
     // Samplers that take gradients through the prior shall not need the memory of all its blocks at once.
     network.recompute = true;
     this.parameters = parameters;
-    this.denoise = epsilonFrom(prediction, schedule, (xt, t) => {
+    this.#options = options;
+    this.denoise = this.#under(null);
+  }
+
+  /** ε_θ(x_t, t | label), one class number a picture, in turn where a batch holds the pictures several times; `denoise` where the network takes no classes. */
+  labelled(labels: readonly number[] | null): Denoiser {
+    return this.network.config.numClasses === null ? this.denoise : this.#under(labels);
+  }
+
+  #under(labels: readonly number[] | null): Denoiser {
+    const { prediction, schedule } = this.#options;
+    return epsilonFrom(prediction, schedule, (xt, t) => {
       this.calls++;
-      if (engine.recording) return network.forward(xt, t);
-      return engine.scope(() => this.#plan.run([xt, ...network.prepare(engine, t)])[0] as Tensor);
+      const own =
+        labels && Uint32Array.from({ length: xt.dim(0) }, (_, i) => labels[i % labels.length] as number);
+      const { network } = this;
+      const { engine } = this.parameters;
+      if (engine.recording) return network.forward(xt, t, own);
+      return engine.scope(() => this.#plan.run([xt, ...network.prepare(engine, t, own)])[0] as Tensor);
     });
   }
 

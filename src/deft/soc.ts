@@ -93,10 +93,12 @@ export class StochasticControl {
     this.#o = options;
     if (!(problem.condition.sigmaY > 0))
       throw new UserError(
-        `deft_soc: the measurement's noise is ${problem.condition.sigmaY}; expected more than 0; pass soc.sigma`,
+        `deft_soc: the measurement's noise is ${problem.condition.sigmaY}; expected more than 0; pass algo.soc.sigma`,
       );
     if (options.objective === "vargrad" && problem.y.dim(0) < 2)
-      throw new UserError("soc.batch_size: 1 trajectory has no variance; expected 2 or more for vargrad");
+      throw new UserError(
+        "algo.soc.batch_size: 1 trajectory has no variance; expected 2 or more for vargrad",
+      );
     this.trainer = new Trainer(problem.set, options.ema);
   }
 

@@ -38,7 +38,9 @@ export async function openImageFolder(root: string, options: ImageFolderOptions)
   const { side, channels = 3, background = WHITE, subsetTxt, progress } = options;
   const { cacheBytes = 512 * 2 ** 20, warn = (message) => process.stderr.write(`${message}\n`) } = options;
   const found = await listPictures(root, "dataset.root");
-  const listed = subsetTxt ? await choose(found, subsetTxt, root) : found;
+  const { files: listed, classes } = subsetTxt
+    ? await choose(found, subsetTxt, root)
+    : { files: found, classes: classesOf(found) };
   const cache = new Map<string, Uint8Array>();
   const damaged = new Set<string>();
   const capacity = Math.floor(cacheBytes / (channels * side * side));
@@ -80,7 +82,17 @@ export async function openImageFolder(root: string, options: ImageFolderOptions)
       `dataset.root: every ${SPLIT_PERIOD}th picture in ${root} from ${index} on is damaged`,
     );
   };
-  return { name: path.basename(path.resolve(root)), length: files.length, channels, side, get };
+  const name = path.basename(path.resolve(root));
+  const label = (index: number) => classes?.get(files[index] ?? "") ?? NaN;
+  return { name, length: files.length, channels, side, get, ...(classes && { label }) };
+}
+
+/** The class of each picture: the place of its top folder among all, in order of name; null where a picture lies in none. */
+export function classesOf(files: readonly string[]): ReadonlyMap<string, number> | null {
+  const folderOf = (file: string) => (file.includes("/") ? (file.split("/")[0] as string) : "");
+  const folders = [...new Set(files.map(folderOf))].sort();
+  if (folders.includes("")) return null;
+  return new Map(files.map((file) => [file, folders.indexOf(folderOf(file))]));
 }
 
 /** The index itself, then those of its class modulo SPLIT_PERIOD in order, wrapping round. */
@@ -113,8 +125,14 @@ export async function listPictures(root: string, option: string): Promise<string
   return files;
 }
 
+interface Chosen {
+  readonly files: string[];
+  /** The numbers that stand after the names, where all have one, else those of the folders. */
+  readonly classes: ReadonlyMap<string, number> | null;
+}
+
 /** The pictures that a list names, in its order, by path or by a file name that occurs once. */
-async function choose(files: readonly string[], subsetTxt: string, root: string): Promise<string[]> {
+async function choose(files: readonly string[], subsetTxt: string, root: string): Promise<Chosen> {
   let text: string;
   try {
     text = await readFile(subsetTxt, "utf8");
@@ -129,16 +147,19 @@ async function choose(files: readonly string[], subsetTxt: string, root: string)
     byName.set(name, byName.has(name) ? null : file);
   }
   const lines = text.split(/\r?\n/).map((line) => line.trim());
+  const numbers = new Map<string, number>();
   const chosen = lines
     .filter((line) => line !== "" && !line.startsWith("#"))
     .map((line) => {
-      for (const wanted of [line, line.replace(/\s+-?\d+$/, "")]) {
-        if (known.has(wanted)) return wanted;
-        const named = byName.get(path.posix.basename(wanted));
-        if (named) return named;
+      const [, before = line, number] = /^(.*\S)\s+(-?\d+)$/.exec(line) ?? [];
+      for (const wanted of [line, before]) {
+        const file = known.has(wanted) ? wanted : byName.get(path.posix.basename(wanted));
+        if (!file) continue;
+        if (wanted !== line && Number(number) >= 0) numbers.set(file, Number(number));
+        return file;
       }
       throw new UserError(`dataset.subset_txt: ${subsetTxt} names "${line}", which is not in ${root}`);
     });
   if (chosen.length === 0) throw new UserError(`dataset.subset_txt: ${subsetTxt} names no picture`);
-  return chosen;
+  return { files: chosen, classes: chosen.every((file) => numbers.has(file)) ? numbers : classesOf(files) };
 }

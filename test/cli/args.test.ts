@@ -299,7 +299,9 @@ describe("the command line", () => {
   });
 
   it("train says plainly what it does not do", async () => {
-    expect((await run("train", "algo=dps")).err).toMatch(/^deft: algo: train fine-tunes algo=deft; got dps/);
+    expect((await run("train", "algo=dps")).err).toMatch(
+      /^deft: algo: train trains deft and deft_soc, dps has nothing to train; expected deft sample algo=dps/,
+    );
     expect((await run("train", "algo.deg=deblur_nl")).err).toMatch(
       /^deft: likelihood\.forward_op\.weights: not given; expected a file with algo\.deg=deblur_nl/,
     );

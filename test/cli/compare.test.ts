@@ -2,9 +2,11 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { setUpComparison } from "../../src/cli/compare-run.ts";
+import { compared } from "../../src/cli/compare-run.ts";
+import { tableOf } from "../../src/cli/compare-table.ts";
+import { batchesOf, forecast, setUpComparison } from "../../src/cli/comparison-setup.ts";
 import { saveComparedPictures, writeComparison } from "../../src/cli/compare-results.ts";
-import { resolveComparison } from "../../src/cli/resolve-comparison.ts";
+import { resolveComparison } from "../../src/cli/resolve-trained.ts";
 import { configToYaml, openRunFolder } from "../../src/cli/run-folder.ts";
 import { transformNetwork, withRunWeights } from "../../src/cli/train-setup.ts";
 import { resolveConfig } from "../../src/deft/config/resolve.ts";
@@ -13,6 +15,8 @@ import { phantoms } from "../../src/deft/phantoms.ts";
 import { generatedMasks, makeTask } from "../../src/deft/task.ts";
 import { writeWeights } from "../../src/io/weights.ts";
 import { randomArray } from "../helpers/check-op.ts";
+import { Engine, openDevice } from "../../src/tensor/index.ts";
+import { testAdapter } from "../helpers/gpu.ts";
 import { testEngine } from "../helpers/engine.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 
@@ -45,18 +49,18 @@ describe("the configuration", () => {
     const { config } = await resolveComparison(["--checkpoint", run, "compare.num_steps=5"]);
     expect(config.algo).toMatchObject({ deg: "hdr", sigma_y: 0.3, val_args: { eta: 0.7 } });
     expect(config.model.name).toBe("phantoms");
-    expect(config.exp).toMatchObject({ name: null, seed: 0 });
-    expect(config.compare).toMatchObject({ checkpoint: run, num_steps: 5, num_samples: 4 });
+    expect(config.exp).toMatchObject({ name: null, seed: 0, checkpoint: run });
+    expect(config.compare).toMatchObject({ num_steps: 5, num_samples: 4 });
     expect(config.htransform_model.ckpt_path).toBe(path.join(run, "htransform.safetensors"));
   });
 
   test("refuses what the checkpoint was not trained for, in one line", async () => {
     const run = await trainedRun("algo.deg=sr4");
-    await refused(`compare.checkpoint=${run}`, "algo.deg=inp").toThrow(
+    await refused(`exp.checkpoint=${run}`, "algo.deg=inp").toThrow(
       `algo.deg: ${run} was not trained for inp; expected sr4, or a checkpoint of that task`,
     );
-    await refused(`compare.checkpoint=${run}`, "algo.sigma_y=0.5").toThrow("algo.sigma_y:");
-    await refused(`compare.checkpoint=${run}`, "model=embedded").toThrow("model.name:");
+    await refused(`exp.checkpoint=${run}`, "algo.sigma_y=0.5").toThrow("algo.sigma_y:");
+    await refused(`exp.checkpoint=${run}`, "model=embedded").toThrow("model.name:");
   });
 
   test("refuses folders without a finished run, unknown algorithms, and what belongs to other commands", async () => {
@@ -89,7 +93,7 @@ test("a comparison with a checkpoint: calls, options, files; what cannot is name
   const task = makeTask(config, SIDE, 1, generatedMasks(config, SIDE));
   const data = phantoms({ side: SIDE, length: 2 });
   const { comparison } = await withRunWeights(config, (weights) =>
-    setUpComparison(engine, { config, task, channels: 1, side: SIDE, weights }),
+    setUpComparison(engine, { config, task, channels: 1, side: SIDE, weights, ...compared(config) }),
   );
   const folder = await openRunFolder(config, "compare-hdr");
   const batch = await comparison.batch(data, 0, 2);
@@ -161,9 +165,57 @@ test("without a checkpoint deft is left out by name; the others take half of the
   const engine = await testEngine();
   const task = makeTask(config, SIDE, 1, null);
   const { comparison, leftOut } = await withRunWeights(config, (weights) =>
-    setUpComparison(engine, { config, task, channels: 1, side: SIDE, weights }),
+    setUpComparison(engine, { config, task, channels: 1, side: SIDE, weights, ...compared(config) }),
   );
   expect([...leftOut.keys()]).toEqual(["deft"]);
   expect(leftOut.get("deft")).toContain("--checkpoint RUN_FOLDER");
   expect(comparison.methods.map(({ options }) => options)).toEqual([{ sigmaY: 0.1, eta: 0.85, etaB: 1 }]);
+});
+
+test("memory is foretold to a tenth, and a task that nothing can do is refused there", async () => {
+  const words = ["model=phantoms", "compare.num_steps=3", "loader.batch_size=3", "exp.smoke_test=1"];
+  const setting = async (...more: string[]) => {
+    const { config } = await resolveComparison([...words, ...more]);
+    return { config, task: makeTask(config, SIDE, 1, generatedMasks(config, SIDE)) };
+  };
+  const data = phantoms({ side: SIDE, length: 4 });
+  const device = await openDevice(await testAdapter());
+  const peaks = async (...more: string[]) => {
+    const { config, task } = await setting(...more);
+    return withRunWeights(config, async (weights) => {
+      const parts = { config, task, channels: 1, side: SIDE, weights, ...compared(config) };
+      const batches = batchesOf(config, data);
+      const { peak } = await forecast(device, parts, data, batches);
+      device.pool.resetPeak();
+      const { comparison } = await setUpComparison(new Engine(device), parts);
+      for (const [first, count] of batches) await comparison.batch(data, first, count);
+      return { foretold: peak, used: device.pool.stats.peak };
+    });
+  };
+  const { foretold, used } = await peaks("algo.deg=sr4", "compare.algorithms=dps,ddrm");
+  expect(Math.abs(foretold / used - 1)).toBeLessThan(0.1);
+  await expect(peaks("algo.deg=hdr", "compare.algorithms=deft,ddrm")).rejects.toThrow(
+    "compare.algorithms: none of them can do this task; deft: no trained h-transform was given",
+  );
+  device.destroy();
+});
+
+test("what a method learned counts once, for one sample and for the mean", () => {
+  const scores = { psnr: 20, ssim: 0.5, consistency: 30 };
+  const calls = (n: number) => ({ prior: n, own: n });
+  const cost = {
+    ...{ calls: calls(2), secondsPerImage: 1, peakBytes: 1024 },
+    learning: { calls: calls(10), secondsPerImage: 5 },
+  };
+  const method = { name: "deft_soc", options: {}, steps: 2, samples: 3, cost };
+  const { heads, rows } = tableOf([{ ...method, sample: scores, mean: { ...scores }, deviation: 0.1 }]);
+  const cells = (head: string) => rows.map((row) => row[heads.indexOf(head)]?.text);
+  expect(cells("network calls")).toEqual(["12 + 12", "16 + 16"]);
+  expect(cells("s/image")).toEqual(["6.00", "8.00"]);
+});
+
+test("options of sample are not those of the table", async () => {
+  await refused("algo.deg=sr4", "algo.lr=1").toThrow(
+    "algo.lr: for deft sample; expected compare.ALGORITHM.lr",
+  );
 });

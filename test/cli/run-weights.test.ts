@@ -12,16 +12,14 @@ import { Moments } from "../../src/deft/metrics/moments.ts";
 import { restoreBatch, summarise, type Restored } from "../../src/deft/evaluate.ts";
 import { phantoms } from "../../src/deft/phantoms.ts";
 import { generatedMasks, makeTask } from "../../src/deft/task.ts";
-import { openWeights, writeWeights } from "../../src/io/weights.ts";
-import { Declarations } from "../../src/nn/parameter.ts";
-import { trunk, trunkChannels } from "../../src/nn/trunks.ts";
+import { openWeights } from "../../src/io/weights.ts";
 import { concat, Engine, openDevice, reshape, slice, type Tensor } from "../../src/tensor/index.ts";
-import { randomArray } from "../helpers/check-op.ts";
 import { testEngine } from "../helpers/engine.ts";
 import { testAdapter } from "../helpers/gpu.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
+import { writeLpips } from "../helpers/write-lpips.ts";
 import { op, storage, tensor, torchZip } from "../helpers/write-torch.ts";
-import { lpips as reference, type Weights } from "../reference/lpips.ts";
+import { lpips as reference } from "../reference/lpips.ts";
 
 const SIDE = 32;
 const folder = temporaryFolder();
@@ -39,24 +37,6 @@ async function asTorch(from: string, to: string): Promise<void> {
   }
   await weights.close();
   writeFileSync(to, torchZip(op.dict(["epoch", op.int(3)], ["model", op.dict(...table)]), storages));
-}
-
-/** LPIPS over a SqueezeNet of random weights, as one file. */
-async function writeLpips(file: string): Promise<Weights> {
-  const d = new Declarations();
-  trunk(d, "squeeze");
-  const heads = trunkChannels("squeeze").map((c, k) => ({
-    name: `lin${k}.model.1.weight`,
-    shape: [1, c, 1, 1],
-  }));
-  const entries = [...d.list, ...heads].map(({ name, shape }, k) => {
-    const [n, fan] = [shape.reduce((a, b) => a * b, 1), shape.slice(1).reduce((a, b) => a * b, 1)];
-    const bound = name.startsWith("lin") ? 1 : Math.sqrt(6 / fan);
-    const data = randomArray(n, k, name.startsWith("lin") ? 0 : -bound, bound);
-    return { name, shape, dtype: "F32" as const, data };
-  });
-  await writeWeights(file, entries);
-  return new Map(entries.map(({ name, shape, data }) => [name, { shape, data }]));
 }
 
 test("a run takes its prior from a .pt file, and measures LPIPS where weights are given", async () => {

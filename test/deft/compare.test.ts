@@ -1,9 +1,9 @@
 // One measurement and the same draws for all methods, exact network calls, mean and deviation, methods that cannot.
 import { expect, test } from "vitest";
 import { defineAlgorithm, pictures, type Algorithm } from "../../src/deft/algorithms/algorithm.ts";
-import { algorithms } from "../../src/deft/algorithms/index.ts";
+import { algorithmNames, algorithms } from "../../src/deft/algorithms/index.ts";
 import { Comparison, meanRow, type Method } from "../../src/deft/compare.ts";
-import { comparable, compareFields } from "../../src/deft/config/compare.ts";
+import { compareFields } from "../../src/deft/config/compare.ts";
 import { resolveConfig } from "../../src/deft/config/resolve.ts";
 import { UserError } from "../../src/deft/errors.ts";
 import { summarise } from "../../src/deft/evaluate.ts";
@@ -58,6 +58,7 @@ function setting(engine: Engine, methods: readonly Method[], samples: number) {
       ...{ engine, schedule, prior, samples },
       task: makeTask(config, SIDE, 1, null),
       seed: 3,
+      warmUp: true,
       metricBytes: 0,
       now: () => (clock += 0.5),
     },
@@ -151,7 +152,7 @@ test("a method that cannot do the task is left out with its reason; other failur
 });
 
 test("every algorithm can be compared, and every option of the configuration is one of its own", () => {
-  expect([...comparable].sort()).toEqual(["deft", ...Object.keys(algorithms)].sort());
+  expect([...algorithmNames].sort()).toEqual(["deft", "deft_soc", ...Object.keys(algorithms)].sort());
   for (const [name, algorithm] of Object.entries(algorithms)) {
     const { num_steps: steps, ...own } = compareFields[name as keyof typeof algorithms];
     expect(steps.default).toBe(null);

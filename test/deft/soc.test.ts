@@ -334,7 +334,7 @@ describe("a network as h", () => {
   test("no noise in the measurement is refused, and a variance over one trajectory", () => {
     const { problem, dispose } = make(oneNumber(), freePrior, "sr2", 0.1, 1, {});
     const noiseless = { ...problem, condition: { ...problem.condition, sigmaY: 0 } };
-    expect(() => new StochasticControl(noiseless, socDefaults)).toThrow("pass soc.sigma");
+    expect(() => new StochasticControl(noiseless, socDefaults)).toThrow("pass algo.soc.sigma");
     expect(() => new StochasticControl(problem, { ...socDefaults, objective: "vargrad" })).toThrow(
       "soc.batch_size",
     );
@@ -347,7 +347,7 @@ describe("a network as h", () => {
       expect(() => vjpByTape(square, x, v)).not.toThrow();
       x.requiresGrad = true;
       expect(() => engine.noGrad(() => vjpByTape(square, x, v))).not.toThrow();
-      expect(() => vjpByTape(square, x, v)).toThrow("take soc.objective=vargrad");
+      expect(() => vjpByTape(square, x, v)).toThrow("take algo.soc.objective=vargrad");
     });
   });
 });

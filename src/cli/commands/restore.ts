@@ -98,6 +98,10 @@ function split(word: string): [string, string | undefined] {
 }
 
 function checkTask(config: Config, task: unknown, run: string): void {
+  if (config.algo.name !== "deft")
+    throw new UserError(
+      `--checkpoint: ${run} learned one observation (algo=${config.algo.name}); expected a run of deft train; for more samples of it: deft sample --checkpoint ${run}`,
+    );
   if (task === undefined || task === config.algo.deg) return;
   throw new UserError(
     `--task: ${run} was trained for ${config.algo.deg}; got ${String(task)}; leave --task out, or pass a run of that task`,

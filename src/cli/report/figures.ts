@@ -3,7 +3,7 @@ import { METHOD_LABELS } from "./labels.ts";
 import { markup } from "./markup.ts";
 import type { Markup } from "./markup.ts";
 import { METHODS, unmeasured, WEIGHTED_MEASURES } from "./types.ts";
-import type { ReportData, Summary } from "./types.ts";
+import type { ReportData, Scores, Summary } from "./types.ts";
 
 /** The measures of a table: head, unit, digits, which end is best. */
 export const COLUMNS = [
@@ -12,6 +12,29 @@ export const COLUMNS = [
   ...WEIGHTED_MEASURES.map((measure) => ({ ...measure, unit: "" })),
   { key: "consistency", head: "Consistency", unit: "dB", digits: 1, best: null },
 ] as const;
+
+/** A table of measures for a terminal, a line a row; measures that no row has are left out, those that need weights by name. */
+export function measureLines(
+  metrics: { readonly [row: string]: Partial<Scores> },
+  withoutOriginals = false,
+): string[] {
+  const rows = Object.entries(metrics);
+  const columns = COLUMNS.filter(({ key }) => rows.some(([, scores]) => scores[key] !== undefined));
+  const cells = [
+    ["", ...columns.map(({ head, unit }) => (unit === "" ? head : `${head} ${unit}`))],
+    ...rows.map(([row, scores]) => [
+      row,
+      ...columns.map(({ key, digits }) => scores[key]?.toFixed(digits) ?? "–"),
+    ]),
+  ];
+  const widths = columns.map((_, c) => Math.max(...cells.map((line) => (line[c + 1] as string).length)));
+  const names = Math.max(...cells.map((line) => (line[0] as string).length));
+  const lines = cells.map(([name = "", ...rest]) =>
+    [name.padEnd(names), ...rest.map((text, c) => text.padStart(widths[c] as number))].join("  "),
+  );
+  const missing = unmeasured(metrics, withoutOriginals);
+  return [...(columns.length > 0 ? lines : []), ...(missing === null ? [] : [missing])];
+}
 
 /**
  * The table of measures; methods without measures are named below it, the best of a column is bold.

@@ -15,6 +15,8 @@ export interface Scores {
   /** Times 1000. */
   kid?: number;
   inception_score?: number;
+  /** Share of the pictures that the classifier takes for their class. */
+  top1?: number;
 }
 
 /** The adapter that computed: its sort, its own name, and the line that says why it was taken. */
@@ -44,12 +46,21 @@ export const WEIGHTED_MEASURES = [
   { key: "fid", option: "metrics.inception_path", head: "FID", digits: 1, best: "smallest" },
   { key: "kid", option: "metrics.inception_path", head: "KID·10³", digits: 2, best: "smallest" },
   { key: "inception_score", option: "metrics.inception_path", head: "Inception", digits: 2, best: "largest" },
+  { key: "top1", option: "classifier.ckpt_path and classes", head: "Top-1", digits: 3, best: "largest" },
 ] as const;
 
+/** Measures of pictures alone, with nothing to compare them with. */
+const OF_PICTURES: readonly string[] = ["inception_score", "top1"];
+
 /** The text that names the measures that were not made, or null where all are there. */
-export function unmeasured(metrics: { readonly [method: string]: Scores | undefined }): string | null {
-  const missing = WEIGHTED_MEASURES.filter(({ key }) =>
-    Object.values(metrics).every((s) => s?.[key] === undefined),
+export function unmeasured(
+  metrics: { readonly [method: string]: Partial<Scores> | undefined },
+  withoutOriginals = false,
+): string | null {
+  const missing = WEIGHTED_MEASURES.filter(
+    ({ key }) =>
+      (!withoutOriginals || OF_PICTURES.includes(key)) &&
+      Object.values(metrics).every((s) => s?.[key] === undefined),
   );
   const texts = missing.map(({ head, option }) => `${head} (${option})`);
   return texts.length > 0 ? `Left out for want of weights: ${texts.join(", ")}.` : null;

@@ -1,7 +1,9 @@
 // What all algorithms share: the problem they are given, the loop over timesteps, the way back through the prior.
 import { lincomb, type Engine, type Shape, type Tensor } from "../../tensor/index.ts";
 import { addNoise, predictX0, type Denoiser } from "../denoiser.ts";
+import type { Guide } from "../guidance.ts";
 import type { Operator } from "../operator.ts";
+import type { OptionFields, OptionsOf } from "./options.ts";
 import { ddimCoefficients, stepPairs, type Schedule } from "../schedule.ts";
 
 /** Random numbers of one run in the order in which the algorithm asks for them. */
@@ -35,12 +37,27 @@ export interface Problem {
   /** Ascending timesteps (schedule.ts), walked from last to first. */
   readonly ts: readonly number[];
   readonly draws: Draws;
+  /** The classifier that pulls `ddim` towards labels; the other algorithms have the measurement. */
+  readonly guide?: Guide;
+  /** One picture of the batch as many times as wanted: its operator (`held` is the caller's) and the prior under its label. */
+  readonly single?: (picture: number, copies: number) => Pick<Problem, "operator" | "prior">;
   readonly onStep?: (k: number, step: Step) => Promise<void> | void;
+  /** Sees each step of learning (Algorithm.learn) that is done. */
+  readonly onLearn?: (done: number, total: number) => void;
+}
+
+/** What an algorithm has learned of a batch of measurements. */
+export interface Learned {
+  /** Samples of the same measurements, as those of Algorithm. */
+  sample(problem: Problem): Promise<Tensor>;
+  dispose(): void;
 }
 
 /** A method that restores pictures with the prior and the operator alone. */
 export interface Algorithm<O extends object = object> {
   readonly name: string;
+  /** Range and help of each option. */
+  readonly fields: OptionFields;
   readonly defaults: O;
   /** The defaults with what differs for a degradation, by its name in algo.deg. */
   defaultsFor(deg: string): O;
@@ -48,19 +65,25 @@ export interface Algorithm<O extends object = object> {
   readonly callsPerStep: number | null;
   /** The restored pictures [N, C, H, W], the caller's to dispose of. Options that are not given have their defaults. */
   sample(problem: Problem, options?: Partial<O>): Promise<Tensor>;
+  /** Learns of the measurements what all their samples share; absent: there is nothing to learn. `sample` does both. */
+  readonly learn?: (problem: Problem, options?: Partial<O>) => Promise<Learned>;
 }
 
 /** An algorithm from its parts: `run` gets complete options; `byTask` holds defaults that differ. */
-export function defineAlgorithm<O extends object>(
+export function defineAlgorithm<F extends OptionFields>(
   name: string,
   callsPerStep: number | null,
-  defaults: O,
-  run: (problem: Problem, options: O) => Promise<Tensor>,
-  byTask: Readonly<Record<string, Partial<O>>> = {},
-): Algorithm<O> {
+  fields: F,
+  run: (problem: Problem, options: OptionsOf<F>) => Promise<Tensor>,
+  byTask: Readonly<Record<string, Partial<OptionsOf<F>>>> = {},
+): Algorithm<OptionsOf<F>> {
+  const defaults = Object.fromEntries(
+    Object.entries(fields).map(([option, field]) => [option, field.default]),
+  ) as OptionsOf<F>;
   return {
     name,
     callsPerStep,
+    fields,
     defaults,
     defaultsFor: (deg) => ({ ...defaults, ...byTask[deg] }),
     sample: (p, options) => run(p, { ...defaults, ...options }),

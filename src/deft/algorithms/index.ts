@@ -1,4 +1,4 @@
-// The algorithms by name. DEFT itself needs a trained h-transform: `deft` in ddim.ts makes its algorithm.
+// The algorithms by name: a line here makes one known to the configuration, to `deft sample` and to `deft compare`.
 import type { Algorithm } from "./algorithm.ts";
 import { ddim } from "./ddim.ts";
 import { ddrm } from "./ddrm.ts";
@@ -23,3 +23,9 @@ export const algorithms = {
   sds,
   sds_var: sdsVar,
 } satisfies Record<string, Algorithm>;
+
+/** Those with a network of their own, which is trained beforehand (`deft`, ddim.ts) or for each observation (`deft_soc`, deft-soc.ts). */
+export const learned = ["deft", "deft_soc"] as const;
+
+export type AlgorithmName = (typeof learned)[number] | keyof typeof algorithms;
+export const algorithmNames = [...learned, ...Object.keys(algorithms)] as readonly AlgorithmName[];

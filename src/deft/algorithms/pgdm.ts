@@ -1,6 +1,8 @@
 import { affine, lincomb, mean, mul, reciprocal, std, sub, type Tensor } from "../../tensor/index.ts";
+import { bool, number } from "../config/fields.ts";
 import { ddimCoefficients } from "../schedule.ts";
 import { ddimStep, defineAlgorithm, pullBack, startFromPinv, walk, type Problem } from "./algorithm.ts";
+import { eta, gradTermWeight } from "./options.ts";
 
 /**
  * Pseudo-inverse guidance (Song et al., ICLR 2023, algorithm 1): x_s = DDIM step + w·k·Jᵀ(A†y − A†A x̂0), J = ∂x̂0/∂x_t of the prior,
@@ -11,7 +13,13 @@ import { ddimStep, defineAlgorithm, pullBack, startFromPinv, walk, type Problem 
 export const pgdm = defineAlgorithm(
   "pgdm",
   1,
-  { gradTermWeight: 1, eta: 0, awd: true, project: false, contrastWeight: 0 },
+  {
+    gradTermWeight: gradTermWeight(1),
+    eta: eta(0),
+    awd: bool(true, "gradient coefficient sqrt(alpha_s alpha_t)"),
+    project: bool(false, "the estimate takes A†y where A sees it"),
+    contrastWeight: number(0, "weight of the gradient of the contrast", { min: 0 }),
+  },
   (p, o) =>
     walk(p, startFromPinv(p), (xt, at) => {
       const [alphaT, alphaS] = [p.schedule.alphaBar(at.t), p.schedule.alphaBar(at.s)];

@@ -1,8 +1,9 @@
+import { int } from "../config/fields.ts";
 import { UserError } from "../errors.ts";
 import { stepPairs } from "../schedule.ts";
 import { defineAlgorithm } from "./algorithm.ts";
 import { optimise } from "./optimise.ts";
-import { redDiffDefaults, redDiffObjective } from "./reddiff.ts";
+import { redDiffObjective, redDiffOptions } from "./reddiff.ts";
 
 /**
  * RED-diff with `parallel` successive timesteps in one network call: the prior's term of a round is the mean over them at the same
@@ -11,7 +12,7 @@ import { redDiffDefaults, redDiffObjective } from "./reddiff.ts";
 export const reddiffParallel = defineAlgorithm(
   "reddiff_parallel",
   null,
-  { ...redDiffDefaults, parallel: 4 },
+  { ...redDiffOptions, parallel: int(4, "timesteps in one network call", { min: 1 }) },
   (p, { parallel, ...o }) => {
     if (!Number.isInteger(parallel) || parallel < 1)
       throw new UserError(`reddiff_parallel: parallel is ${parallel}; expected a whole number from 1 on`);

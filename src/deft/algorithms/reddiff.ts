@@ -1,6 +1,8 @@
+import { oneOf } from "../config/fields.ts";
 import { stepPairs } from "../schedule.ts";
 import { defineAlgorithm, type Problem } from "./algorithm.ts";
 import { optimise, type Objective } from "./optimise.ts";
+import { gradTermWeight, lr, obsWeight, sigmaX0, type OptionsOf } from "./options.ts";
 
 /** How the weight of the prior's term follows r = √(1−ᾱ_t)/√ᾱ_t. */
 const denoiseWeights = {
@@ -13,26 +15,17 @@ const denoiseWeights = {
   const: () => 1,
 } as const;
 
-export interface RedDiffOptions {
-  /** Learning rate of Adam, in the units of the picture. */
-  readonly lr: number;
-  readonly gradTermWeight: number;
-  readonly obsWeight: number;
-  readonly denoiseTermWeight: keyof typeof denoiseWeights;
-  /** Dispersion of q = N(μ, σ_x0² I). */
-  readonly sigmaX0: number;
-}
-
-export const redDiffDefaults: RedDiffOptions = {
-  lr: 0.1,
-  gradTermWeight: 0.25,
-  obsWeight: 1,
-  denoiseTermWeight: "linear",
-  sigmaX0: 0,
-};
-
-/** Names of the weightings, for the command line. */
+/** Names of the weightings. */
 export const denoiseTermWeights = Object.keys(denoiseWeights) as (keyof typeof denoiseWeights)[];
+
+export const redDiffOptions = {
+  lr: lr(0.1),
+  gradTermWeight: gradTermWeight(0.25),
+  obsWeight: obsWeight(1),
+  denoiseTermWeight: oneOf(denoiseTermWeights, "linear", "weight over time"),
+  sigmaX0: sigmaX0(0),
+};
+export type RedDiffOptions = OptionsOf<typeof redDiffOptions>;
 
 /** The loss of RED-diff: w_t = gradTermWeight·f(√(1−ᾱ_t)/√ᾱ_t), f the option denoiseTermWeight. */
 export function redDiffObjective({ schedule }: Problem, o: RedDiffOptions): Objective {
@@ -48,7 +41,7 @@ export function redDiffObjective({ schedule }: Problem, o: RedDiffOptions): Obje
  * RED-diff (Mardani et al. 2024, algorithm 1): Adam on μ, timesteps from the largest down. One network call a step, no gradient
  * through the prior. The result is μ after the last step.
  */
-export const reddiff = defineAlgorithm("reddiff", 1, redDiffDefaults, (p, o) =>
+export const reddiff = defineAlgorithm("reddiff", 1, redDiffOptions, (p, o) =>
   optimise(
     p,
     redDiffObjective(p, o),

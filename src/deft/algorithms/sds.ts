@@ -1,16 +1,14 @@
 import { defineAlgorithm, type Problem } from "./algorithm.ts";
 import { optimise, type Objective } from "./optimise.ts";
+import { gradTermWeight, lr, obsWeight, sigmaX0, type OptionsOf } from "./options.ts";
 
-export interface SdsOptions {
-  /** Learning rate of Adam, in the units of the picture. */
-  readonly lr: number;
-  readonly gradTermWeight: number;
-  readonly obsWeight: number;
-  /** Dispersion of q = N(μ, σ_x0² I). */
-  readonly sigmaX0: number;
-}
-
-export const sdsDefaults: SdsOptions = { lr: 0.1, gradTermWeight: 0.25, obsWeight: 1, sigmaX0: 0 };
+export const sdsOptions = {
+  lr: lr(0.1),
+  gradTermWeight: gradTermWeight(0.25),
+  obsWeight: obsWeight(1),
+  sigmaX0: sigmaX0(0),
+};
+export type SdsOptions = OptionsOf<typeof sdsOptions>;
 
 /** Score distillation's weight, w_t = gradTermWeight·(1−ᾱ_t). */
 export const sdsObjective = ({ schedule }: Problem, o: SdsOptions): Objective => ({
@@ -27,6 +25,6 @@ export function* randomLevels({ ts, draws }: Problem): Iterable<[number]> {
  * Score distillation sampling (Poole et al. 2023, eq. 3) with a measurement's term beside it: Adam on the picture, timesteps at
  * random. One network call a step. The result is the picture after the last step.
  */
-export const sds = defineAlgorithm("sds", 1, sdsDefaults, (p, o) =>
+export const sds = defineAlgorithm("sds", 1, sdsOptions, (p, o) =>
   optimise(p, sdsObjective(p, o), randomLevels(p)),
 );

@@ -81,7 +81,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
     } else if (flag === "--adapter") {
       assign("adapter", parseValue("adapter", value()));
     } else if (flag === "--checkpoint") {
-      assign("compare.checkpoint", parseValue("compare.checkpoint", value()));
+      assign("exp.checkpoint", parseValue("exp.checkpoint", value()));
     } else if (flag === "--resume") {
       explicit.set("exp.resume", isTrue());
     } else if (flag === "--dry-run") {

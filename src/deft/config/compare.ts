@@ -1,74 +1,49 @@
 // Keys of `compare`: which algorithms, how they sample, and options of one of them in place of its own defaults.
-import { bool, int, number, optional, text } from "./fields.ts";
-import { samplerOptions } from "./groups.ts";
-
-/** Algorithms that `compare` knows, in the order in which they are explained; `deft` comes from a trained run. */
-export const comparable = [
-  "deft",
-  "ddim",
-  "ddrm",
-  "dps",
-  "mcg",
-  "pgdm",
-  "reddiff",
-  "reddiff_parallel",
-  "sds",
-  "sds_var",
-  "identity",
-] as const;
-export type Comparable = (typeof comparable)[number];
+import { deftOptions } from "../algorithms/ddim.ts";
+import { socOptions } from "../algorithms/deft-soc.ts";
+import { algorithmNames, algorithms, type AlgorithmName } from "../algorithms/index.ts";
+import { settable, type OptionFields } from "../algorithms/options.ts";
+import { int, optional, text, type Field, type Value } from "./fields.ts";
 
 /** The algorithms of `compare.algorithms`. */
-export const comparedIn = (list: string): Comparable[] =>
-  list.split(",").map((name) => name.trim() as Comparable);
+export const comparedIn = (list: string): AlgorithmName[] =>
+  list.split(",").map((name) => name.trim() as AlgorithmName);
 
 function checkAlgorithms(list: string): string | null {
   const names = comparedIn(list);
-  const isFine = names.every((name) => comparable.includes(name)) && new Set(names).size === names.length;
-  return isFine ? null : `names joined by commas, each once, of ${comparable.join(", ")}`;
+  const isFine = names.every((name) => algorithmNames.includes(name)) && new Set(names).size === names.length;
+  return isFine ? null : `names joined by commas, each once, of ${algorithmNames.join(", ")}`;
 }
 
-const options = {
-  ...samplerOptions,
-  num_steps: optional(int(1, "sampling steps of this algorithm; null: compare.num_steps", { min: 1 })),
-  project: optional(bool(false, "the estimate takes A†y where A sees it")),
-  contrast_weight: optional(number(0, "weight of the gradient of the contrast", { min: 0 })),
-  parallel: optional(int(1, "timesteps in one network call", { min: 1 })),
+type OwnFields = { readonly num_steps: Field<number | null> } & {
+  readonly [key: string]: Field<Value>;
 };
-type Option = keyof typeof options;
 
-/** The options of one algorithm; null: its own default for the task. */
-const own = <K extends Option>(...names: readonly K[]) =>
-  Object.fromEntries((["num_steps", ...names] as const).map((name) => [name, options[name]])) as Pick<
-    typeof options,
-    K | "num_steps"
-  >;
+/** The options of one algorithm. */
+function own(options: OptionFields): OwnFields {
+  const fields = settable(options).map(([, key, field]) => [key, optional(field)] as const);
+  return {
+    num_steps: optional(int(1, "sampling steps of this algorithm; null: compare.num_steps", { min: 1 })),
+    ...Object.fromEntries(fields),
+  };
+}
 
-const distilled = ["lr", "grad_term_weight", "obs_weight", "sigma_x0"] as const;
+const optionsOf = (name: AlgorithmName): OptionFields =>
+  name === "deft" ? deftOptions : name === "deft_soc" ? socOptions : algorithms[name].fields;
 
 export const compareFields = {
   algorithms: text(
     "deft,dps,pgdm,reddiff,ddrm,ddim,identity",
-    `algorithms of the table, joined by commas: ${comparable.join(", ")}`,
+    `algorithms of the table, joined by commas: ${algorithmNames.join(", ")}`,
     checkAlgorithms,
-  ),
-  checkpoint: optional(
-    text("", "folder of a finished train run, for deft (--checkpoint); its task is compared"),
   ),
   num_steps: optional(int(1, "sampling steps of every algorithm; null: exp.num_steps", { min: 1 })),
   num_samples: int(4, "posterior samples of each picture, behind the mean and the map of deviations", {
     min: 1,
     max: 64,
   }),
-  deft: own("eta"),
-  ddim: own("eta", "sdedit"),
-  ddrm: own("eta", "eta_b"),
-  dps: own("grad_term_weight", "eta", "original"),
-  mcg: own("grad_term_weight", "eta"),
-  pgdm: own("grad_term_weight", "eta", "awd", "project", "contrast_weight"),
-  reddiff: own(...distilled, "denoise_term_weight"),
-  reddiff_parallel: own(...distilled, "denoise_term_weight", "parallel"),
-  sds: own(...distilled),
-  sds_var: own(...distilled),
-  identity: own(),
+  ...(Object.fromEntries(algorithmNames.map((name) => [name, own(optionsOf(name))])) as Record<
+    AlgorithmName,
+    OwnFields
+  >),
 };

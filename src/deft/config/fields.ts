@@ -109,17 +109,31 @@ export function oneOf<const C extends string>(
 
 /** A list of positive numbers: `[1,2,4]` or `1,2,4`; an empty list is `[]`. */
 export function numbers(fallback: readonly number[], help: string): Field<readonly number[]> {
+  return list(fallback, help, "positive numbers such as [1,2,4] or 1,2,4", (value) => value > 0);
+}
+
+/** A list of whole numbers from 0 on; empty unless given. */
+export function classNumbers(help: string): Field<readonly number[]> {
+  const isClass = (value: number) => Number.isInteger(value) && value >= 0;
+  return list([], help, "class numbers from 0 on, such as [0,207] or 0,207", isClass);
+}
+
+function list(
+  fallback: readonly number[],
+  help: string,
+  expected: string,
+  allowed: (value: number) => boolean,
+): Field<readonly number[]> {
   return {
     type: "numbers",
     default: fallback,
     help,
     parse(key, raw) {
-      const expected = "positive numbers such as [1,2,4] or 1,2,4";
       const words =
         "items" in raw ? raw.items.map((item) => textOf(key, item, expected)) : raw.text.split(",");
       if (words.length === 1 && words[0]?.trim() === "") return [];
       return words.map((word) => {
-        if (!NUMBER.test(word.trim()) || !(Number(word) > 0)) throw wrong(key, raw, expected);
+        if (!NUMBER.test(word.trim()) || !allowed(Number(word))) throw wrong(key, raw, expected);
         return Number(word);
       });
     },

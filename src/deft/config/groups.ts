@@ -1,5 +1,7 @@
 // Groups of keys that the schema is made of and that stand in several places, or are long.
-import { bool, int, number, numbers, oneOf, optional, text } from "./fields.ts";
+import { algorithms } from "../algorithms/index.ts";
+import { settable } from "../algorithms/options.ts";
+import { bool, int, number, numbers, oneOf, optional, text, type Field, type Value } from "./fields.ts";
 
 /** Keys that the prior, the h-transform and the classifier share: the ADM UNet (spec, section 2). */
 export const network = {
@@ -40,22 +42,12 @@ export const datasetFields = (follow: string) => ({
   subset_txt: optional(text("", `list of the pictures to take, one path under root a line${follow}`)),
 });
 
-/** Options of the algorithms beside DEFT (spec, section 6); null: the algorithm's default. */
-export const samplerOptions = {
-  eta: optional(number(0, "noise of the sampler", { min: 0, max: 1 })),
-  eta_b: optional(number(0, "weight of the measurement", { min: 0, max: 1 })),
-  sdedit: optional(bool(false, "start from A†y with noise")),
-  original: optional(bool(false, "step along the gradient as published")),
-  awd: optional(bool(false, "gradient coefficient sqrt(alpha_s alpha_t)")),
-  grad_term_weight: optional(number(0, "weight of the gradient, or of the prior's term", { min: 0 })),
-  obs_weight: optional(number(0, "weight of the measurement's term", { min: 0 })),
-  denoise_term_weight: optional(
-    oneOf(
-      ["linear", "sqrt", "square", "log", "trunc_linear", "power2over3", "const"],
-      "linear",
-      "weight over time",
-    ),
-  ),
-  sigma_x0: optional(number(0, "dispersion of the estimate", { min: 0 })),
-  lr: optional(number(0, "learning rate of the estimate", { above: 0 })),
-};
+/**
+ * Options of the algorithms beside DEFT, each once, as `sample` takes them (`algo.*`); null: the algorithm's default for the task.
+ * `compare` has them for each algorithm (compare.ts).
+ */
+export const samplerOptions: { readonly [key: string]: Field<Value> } = Object.fromEntries(
+  Object.values(algorithms)
+    .flatMap(({ fields }) => settable(fields))
+    .map(([, key, field]) => [key, optional(field)]),
+);

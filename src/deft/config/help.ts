@@ -1,17 +1,11 @@
+import { algorithmNames } from "../algorithms/index.ts";
 import { showValue, type Value } from "./fields.ts";
-import {
-  algorithmPresets,
-  embeddedRun,
-  htransformPresets,
-  modelPresets,
-  samplerKeys,
-  type Preset,
-} from "./presets.ts";
+import { algorithmPreset, embeddedRun, htransformPresets, modelPresets, type Preset } from "./presets.ts";
 import { fields } from "./schema.ts";
 
 const USAGE = `Options are KEY=VALUE or GROUP=CHOICE, in any order; the last of two wins.
   --adapter NAME     auto, hardware, lavapipe or swiftshader
-  --checkpoint RUN   compare: the folder of a finished train run
+  --checkpoint RUN   sample, compare: the folder of a finished train run
   --resume           go on with the run of this exp.name
   --dry-run          print the resolved configuration and stop
   --config FILE:finetuning:DATA:TASK, --config.SECTION.KEY VALUE    the older style, for the same keys
@@ -34,12 +28,11 @@ export function helpText(usage: string, wanted: (group: string) => boolean = () 
 }
 
 function defaults(key: string, fallback: Value, embedded: Preset): string {
-  if (samplerKeys.has(key)) {
-    const own = Object.entries(algorithmPresets).flatMap(([algo, preset]) =>
-      preset[key] === undefined ? [] : [`${algo} ${showValue(preset[key])}`],
-    );
-    return own.join(", ");
-  }
+  const own = algorithmNames.flatMap((name) => {
+    const value = algorithmPreset(name, "")[key];
+    return value === undefined ? [] : [`${name} ${showValue(value)}`];
+  });
+  if (own.length > 0) return own.join(", ");
   const other = embedded[key];
   return other === undefined ? showValue(fallback) : `${showValue(fallback)}; ${showValue(other)}`;
 }

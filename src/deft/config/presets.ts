@@ -1,3 +1,6 @@
+import type { Algorithm } from "../algorithms/algorithm.ts";
+import { algorithms, type AlgorithmName } from "../algorithms/index.ts";
+import { settable } from "../algorithms/options.ts";
 import type { Value } from "./fields.ts";
 
 /** Values by key that stand where the user leaves a key open. */
@@ -101,35 +104,15 @@ export const likelihoodPresets: { readonly [likelihood: string]: Preset } = {
   plain: { "likelihood.forward_op.noise_std": 0 },
 };
 
-const reddiff: Preset = {
-  "algo.lr": 0.1,
-  "algo.grad_term_weight": 0.25,
-  "algo.obs_weight": 1,
-  "algo.denoise_term_weight": "linear",
-  "algo.sigma_x0": 0,
-};
-
-/** The options of each `algo=` and their defaults (spec, section 6); a sampler's option not listed is not its own. */
-export const algorithmPresets: { readonly [algo: string]: Preset } = {
-  deft: {},
-  deft_soc: {},
-  ddim: { "algo.eta": 0.5, "algo.sdedit": false, "algo.cond_awd": false },
-  ddrm: { "algo.eta": 0.85, "algo.eta_b": 1 },
-  dps: { "algo.grad_term_weight": 0.1, "algo.eta": 0, "algo.original": true },
-  mcg: { "algo.grad_term_weight": 1, "algo.eta": 0 },
-  pgdm: { "algo.grad_term_weight": 1, "algo.eta": 0, "algo.awd": true },
-  reddiff,
-  reddiff_parallel: reddiff,
-  sds: reddiff,
-  sds_var: reddiff,
-  identity: {},
-};
-
-/** The options that belong to some algorithms only. */
-export const samplerKeys: ReadonlySet<string> = new Set(Object.values(algorithmPresets).flatMap(Object.keys));
-
-/** Where `dps` differs by task: super-resolution by 4 takes a larger step. */
-export const dpsStep: { readonly [deg: string]: Preset } = { sr4: { "algo.grad_term_weight": 1 } };
+/** The options of an algorithm with their defaults for a degradation; an option of another algorithm is not there. */
+export function algorithmPreset(name: AlgorithmName, deg: string): Preset {
+  if (name === "deft" || name === "deft_soc") return {};
+  const algorithm: Algorithm = algorithms[name];
+  const defaults = algorithm.defaultsFor(deg) as { readonly [option: string]: Value };
+  return Object.fromEntries(
+    settable(algorithm.fields).map(([option, key]) => [`algo.${key}`, defaults[option] as Value]),
+  );
+}
 
 /** The model that a data set asks for where `model=` is left open, by what the user wrote. */
 const modelOfData: readonly (readonly [RegExp, string])[] = [

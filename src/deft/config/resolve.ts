@@ -1,19 +1,18 @@
+import { algorithmNames, type AlgorithmName } from "../algorithms/index.ts";
 import { UserError } from "../errors.ts";
 import { parseArguments, type Arguments, type Flags } from "./arguments.ts";
 import { conditioningChannels, degradationOf, likelihoodOf, operatorOf, partShapes } from "./degradation.ts";
 import type { OperatorFacts } from "./degradation.ts";
 import { showValue, toRaw, type Value } from "./fields.ts";
 import {
-  algorithmPresets,
+  algorithmPreset,
   datasetFor,
   defaultChannelMult,
-  dpsStep,
   embeddedRun,
   htransformPresets,
   likelihoodPresets,
   modelFor,
   modelPresets,
-  samplerKeys,
   shippedPriors,
   type Preset,
 } from "./presets.ts";
@@ -40,15 +39,14 @@ export function resolveConfig(argv: readonly string[], network: Preset = {}): Re
   const { explicit } = args;
   const warnings: string[] = [];
   const chosen = choose(args);
-  refuseForeignOptions(chosen.algo, explicit);
+  refuseForeignOptions(chosen, explicit);
 
   const values = new Map<string, Value>([...fields].map(([key, field]) => [key, field.default]));
   const lay = (preset: Preset | undefined) => {
     for (const [key, value] of Object.entries(preset ?? {})) values.set(key, value);
   };
   const likelihood = likelihoodOf(chosen.deg);
-  lay(algorithmPresets[chosen.algo]);
-  if (chosen.algo === "dps") lay(dpsStep[chosen.deg]);
+  lay(algorithmPreset(chosen.algo, chosen.deg));
   lay(likelihoodPresets[likelihood.replace(/^sr\d+$/, "sr")]);
   lay(modelPresets[chosen.model]);
   lay(network);
@@ -97,7 +95,7 @@ export function chosenPrior(argv: readonly string[]): {
 }
 
 interface Chosen {
-  readonly algo: string;
+  readonly algo: AlgorithmName;
   readonly deg: string;
   readonly model: string;
   readonly dataset: string;
@@ -121,7 +119,7 @@ function choose({ explicit, choices, preset }: Arguments): Chosen {
     if (generated && typeof explicit.get("dataset.root") === "string") dataset = "folder";
   }
   return {
-    algo: given("algo.name") ?? "deft",
+    algo: (given("algo.name") as AlgorithmName | undefined) ?? "deft",
     deg: chooseTask(given("algo.deg"), given("likelihood.name"), preset?.task),
     model,
     dataset,
@@ -157,13 +155,11 @@ function readChoice(source: string, key: string, word: string): string {
   }
 }
 
-function refuseForeignOptions(algo: string, explicit: ReadonlyMap<string, Value>): void {
-  const own = algorithmPresets[algo] ?? {};
+function refuseForeignOptions({ algo, deg }: Chosen, explicit: ReadonlyMap<string, Value>): void {
+  const has = (name: AlgorithmName, key: string) => Object.hasOwn(algorithmPreset(name, deg), key);
   for (const key of explicit.keys()) {
-    if (!samplerKeys.has(key) || Object.hasOwn(own, key)) continue;
-    const owners = Object.keys(algorithmPresets).filter((name) =>
-      Object.hasOwn(algorithmPresets[name] ?? {}, key),
-    );
+    const owners = algorithmNames.filter((name) => has(name, key));
+    if (owners.length === 0 || owners.includes(algo)) continue;
     throw new UserError(
       `${key}: not an option of algo=${algo}; expected algo=${owners.join(", ")}, or leave it out`,
     );

@@ -1,8 +1,11 @@
+import { socOptions } from "../algorithms/deft-soc.ts";
+import { algorithmNames } from "../algorithms/index.ts";
 import { compareFields } from "./compare.ts";
 import { parseDegradation } from "./degradation.ts";
 import { forwardOp } from "./forward-op.ts";
 import {
   bool,
+  classNumbers,
   int,
   isField,
   number,
@@ -34,24 +37,7 @@ function checkDegradation(deg: string): string | null {
  */
 export const schema = {
   algo: {
-    name: oneOf(
-      [
-        "deft",
-        "deft_soc",
-        "ddim",
-        "ddrm",
-        "dps",
-        "mcg",
-        "pgdm",
-        "reddiff",
-        "reddiff_parallel",
-        "sds",
-        "sds_var",
-        "identity",
-      ],
-      "deft",
-      "algorithm; `train` fine-tunes for deft",
-    ),
+    name: oneOf(algorithmNames, "deft", "algorithm of `sample`; `train` trains deft and deft_soc"),
     deg: text(
       "sr4",
       "degradation, the task: sr{k}, bicubic{k}, inp, inp_box, deblur_gauss, blur, hdr, jpeg{q}, phase_retrieval, ct, ...; joined by -",
@@ -89,14 +75,16 @@ export const schema = {
       update_every: int(10, "steps between updates of the average", { min: 1 }),
     },
     soc: {
-      objective: oneOf(["relative_entropy", "vargrad"], "relative_entropy", "loss of deft_soc"),
+      objective: socOptions.objective,
+      batch_size: socOptions.batchSize,
+      iterations: socOptions.iterations,
       sigma: optional(number(0, "noise of y where the task has none", { above: 0 })),
-      num_steps: int(100, "steps of the simulated chain", { min: 1 }),
-      batch_size: int(8, "trajectories an iteration", { min: 1 }),
-      iterations: int(1000, "optimisation steps", { min: 1 }),
+      num_steps: optional(
+        int(1, "steps of the simulated chain and of the samples; null: exp.num_steps", { min: 1 }),
+      ),
+      picture: int(0, "train: the held-out picture whose measurement is learned", { min: 0 }),
     },
     ...samplerOptions,
-    cond_awd: optional(bool(false, "awd for classifier guidance")),
   },
   likelihood: {
     name: oneOf(["sr*", "inp", "hdr", "ct", "phase_retrieval", "blur", "plain"], "sr4", "follows algo.deg"),
@@ -223,8 +211,19 @@ export const schema = {
     save_ori: bool(false, "save the original pictures"),
     save_deg: bool(false, "save the degraded pictures"),
     save_evolution: bool(false, "save strips of the sampling steps"),
+    checkpoint: optional(
+      text(
+        "",
+        "folder of a finished train run (--checkpoint): its task and its h-transform; sample, compare",
+      ),
+    ),
     overwrite: bool(false, "replace a run of this name"),
     resume: bool(false, "go on with the run of this name (--resume)"),
+    classes: optional(
+      classNumbers(
+        "class numbers of the pictures, in turn, for class-conditional priors, guidance and top-1; null: those of the data set's class folders",
+      ),
+    ),
     seed: int(0, "seed of all random numbers", { min: 0, max: 4294967295 }),
   },
   metrics: {
@@ -236,6 +235,13 @@ export const schema = {
     ),
     inception_path: optional(
       text("", "pytorch-fid's Inception-v3; null: FID, KID and Inception score are left out of the table"),
+    ),
+  },
+  sample: {
+    num_samples: int(1, "samples of each picture that `sample` draws", { min: 1, max: 64 }),
+    unconditional: bool(
+      false,
+      "draw from the prior alone, without a task; true where algo=ddim and neither algo.deg nor --checkpoint is given",
     ),
   },
   compare: compareFields,
