@@ -51,7 +51,7 @@ export async function pretrainingPeak(device: Device, config: Config, drawn: num
 }
 
 /** The same names and shapes, zeros for values. */
-function unread({ file, source }: NamedWeights): NamedWeights {
+export function unread({ file, source }: NamedWeights): NamedWeights {
   let zeros = new Float32Array();
   const read: WeightSource["read"] = (name) => {
     const size = sizeOf(source.shape(name));

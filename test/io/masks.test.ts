@@ -6,32 +6,14 @@ import { describe, expect, it } from "vitest";
 import { UserError } from "../../src/deft/errors.ts";
 import { openMasks } from "../../src/io/masks.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
+import { npy, packBits, writeNpz } from "../helpers/write-npz.ts";
 
 const folder = temporaryFolder();
 const at = (name: string): string => path.join(folder, name);
 
-function npy(shape: readonly number[], data: Uint8Array, descr = "|u1"): Uint8Array {
-  const tuple = `(${shape.join(", ")}${shape.length === 1 ? "," : ""})`;
-  const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': ${tuple}, }`.padEnd(117) + "\n";
-  return Buffer.concat([
-    Buffer.from("\x93NUMPY\x01\x00", "latin1"),
-    Buffer.from([118, 0]),
-    Buffer.from(header),
-    data,
-  ]);
-}
-
 function npz(name: string, arrays: Record<string, Uint8Array>): string {
-  const entries = Object.entries(arrays).map(([key, array]) => [`${key}.npy`, array] as const);
-  writeFileSync(at(name), zipSync(Object.fromEntries(entries)));
+  writeNpz(at(name), arrays);
   return at(name);
-}
-
-/** Bit by bit, most significant first, as numpy.packbits. */
-function packBits(bits: readonly number[]): Uint8Array {
-  const out = new Uint8Array(bits.length / 8);
-  bits.forEach((bit, i) => (out[i >> 3]! |= bit << (7 - (i & 7))));
-  return out;
 }
 
 describe("openMasks", () => {
