@@ -1,4 +1,5 @@
-// What the h-transform adds to a sampling step: its parts timed in turns in one process, one picture, random weights.
+// What the h-transform adds to a sampling step: its parts timed in turns in one process, one picture, random weights. Beside the
+// time on the clock stands that of the processor, which on a software adapter does the work: others on the machine do not count.
 //   node bench/step-parts.mjs [--rounds 2] [--adapter NAME] [OPTIONS]     OPTIONS as of train; default model=imagenet256_uncond
 import { parseArgs } from "node:util";
 import { Engine, lincomb, openDevice, randomNormal } from "deft-webgpu";
@@ -58,13 +59,17 @@ const samples = Object.fromEntries(Object.keys(parts).map((part) => [part, []]))
 for (let round = -1; round < Number(arg.rounds); round++) {
   let made = {};
   for (const [part, run] of Object.entries(parts)) {
-    const start = performance.now();
+    const [start, before] = [performance.now(), process.cpuUsage()];
     const out = engine.noGrad(() => engine.scope(() => run(made)));
     await device.queue.idle();
     const ms = performance.now() - start;
+    const { user, system } = process.cpuUsage(before);
+    const cpu = (user + system) / 1000;
     // The first round compiles and transforms weights.
-    if (round >= 0) samples[part].push(ms);
-    console.error(`${part}: ${number(ms)} ms${round < 0 ? " with compiling" : ""}`);
+    if (round >= 0) samples[part].push({ ms, cpu });
+    console.error(
+      `${part}: ${number(ms)} ms, processor ${number(cpu)} ms${round < 0 ? " with compiling" : ""}`,
+    );
     for (const [key, t] of Object.entries(out)) {
       if (key in made) made[key].dispose();
       made = { ...made, [key]: t };
@@ -73,21 +78,22 @@ for (let round = -1; round < Number(arg.rounds); round++) {
   for (const t of Object.values(made)) t.dispose();
 }
 
-const base = median(samples.prior);
+const of = (part, key) => median(samples[part].map((sample) => sample[key]));
 const gflop = {
   prior: networkCost(priorNetwork) / 1e9,
   conditioning: null,
   "h-transform": networkCost(network) / 1e9,
 };
 console.log(`${name}; ${options.join(" ")}; one picture of ${channels}x${side}x${side}`);
-const rows = Object.keys(parts).map((part) => {
-  const ms = median(samples[part]);
-  const share = (v, of) => (v === null ? "" : `${((100 * v) / of).toFixed(1)} %`);
-  return [part, number(ms), number(gflop[part]), share(ms, base), share(gflop[part], gflop.prior)];
-});
-console.log(
-  table(["part", "ms", "GFLOP", "time, of the prior", "operations, of the prior"], rows).join("\n"),
-);
+const share = (v, base) => (v === null ? "" : `${((100 * v) / base).toFixed(1)} %`);
+const rows = Object.keys(parts).map((part) => [
+  part,
+  ...["ms", "cpu"].flatMap((key) => [number(of(part, key)), share(of(part, key), of("prior", key))]),
+  number(gflop[part]),
+  share(gflop[part], gflop.prior),
+]);
+const head = ["part", "ms", "of the prior", "processor, ms", "of the prior", "GFLOP", "of the prior"];
+console.log(table(head, rows).join("\n"));
 console.log(`peak: ${number(device.pool.stats.peak / 2 ** 20)} MiB`);
 device.destroy();
 close();

@@ -12,7 +12,7 @@ import { saveComparedPictures, writeComparison } from "./compare-results.ts";
 import { openData } from "./data.ts";
 import { openEngine } from "./open-engine.ts";
 import { createProgress } from "./progress.ts";
-import { openRunFolder } from "./run-folder.ts";
+import { discardIfBare, openRunFolder } from "./run-folder.ts";
 import { loadMetrics, loadPrior, withRunWeights, type RunParts } from "./train-setup.ts";
 import { openTask } from "./task-files.ts";
 
@@ -42,8 +42,12 @@ export async function runComparison(config: Config): Promise<void> {
     );
     const batches: ComparedBatch[] = [];
     for (const [first, count] of batchesOf(config, order)) {
-      const compared = await compareBatch(comparison, order, first, count);
-      refuseNone(comparison, leftOut);
+      const compared = await compareBatch(comparison, order, first, count, leftOut).catch(
+        async (error: unknown) => {
+          await discardIfBare(folder);
+          throw error;
+        },
+      );
       await saveComparedPictures(folder.path, order, compared);
       // Only the first batch is shown; the others keep their scores and deviations.
       const bare = { ...compared, pictures: new Map(), original: new Float32Array() };
@@ -109,10 +113,15 @@ async function compareBatch(
   data: ImageDataset,
   first: number,
   count: number,
+  leftOut: ReadonlyMap<string, string>,
 ): Promise<ComparedBatch> {
   const progress = createProgress(`compare pictures ${first + 1} to ${first + count}`);
   try {
-    return await comparison.batch(data, first, count, (step, total) => progress.update({ step, total }));
+    const compared = await comparison.batch(data, first, count, (step, total) =>
+      progress.update({ step, total }),
+    );
+    refuseNone(comparison, leftOut);
+    return compared;
   } finally {
     progress.done();
   }

@@ -1,5 +1,5 @@
 // What `deft restore` is given and what it will write: checked before anything is loaded that needs a GPU.
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import path from "node:path";
 import type { Config } from "../deft/config/schema.ts";
 import { UserError } from "../deft/errors.ts";
@@ -112,6 +112,8 @@ function fitting({ deg, side, layout: { footprint } }: Geometry): string {
 
 /** A function for the paths of each file's outputs, once none of them is in the way of another, of an input or of what is there. */
 function planOutputs({ files, out, samples, config }: RestoreRequest): RestoreInput["output"][] {
+  const blocking = fileOnTheWay(out);
+  if (blocking !== null) throw new UserError(`--out: ${blocking} is a file; got ${out}; pass a folder`);
   const suffixes: Suffix[] = samples > 1 ? ["", "_mean", "_std"] : [""];
   const inputs = new Set(files.map((file) => path.resolve(file)));
   const taken = new Map<string, string>();
@@ -132,4 +134,11 @@ function planOutputs({ files, out, samples, config }: RestoreRequest): RestoreIn
     }
     return output;
   });
+}
+
+/** The part of a folder's path that is a file, or null. */
+function fileOnTheWay(folder: string): string | null {
+  if (existsSync(folder)) return statSync(folder).isDirectory() ? null : folder;
+  const parent = path.dirname(folder);
+  return parent === folder ? null : fileOnTheWay(parent);
 }

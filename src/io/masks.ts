@@ -18,8 +18,8 @@ const PACKED_SIDE = 256;
 const MAX_ARRAY_BYTES = 2 ** 30;
 
 /**
- * Masks from a picture (white = kept), a folder of pictures, or an `.npz` (1 = missing), brought to `side`
- * by the nearest pixel; index i is mask i modulo their number, 1 = kept. In an `.npz` the array `key` holds
+ * Masks from a picture (white = kept), a folder of pictures, or an `.npz` (1 = missing), squares of `side` or of a whole multiple
+ * of it, of which every so many pixels is taken; index i is mask i modulo their number, 1 = kept. In an `.npz` the array `key` holds
  * bits packed in NumPy's order, flat for side 256 or [n, S, S/8], or one byte a pixel as [n, S, S]. Throws
  * UserError.
  */
@@ -27,7 +27,15 @@ export async function openMasks(
   file: string,
   { side, key = DEFAULT_MASK_KEY }: { side: number; key?: string },
 ): Promise<MaskSource> {
-  const { count, at } = await readMasks(file, key);
+  const { count, names, at } = await readMasks(file, key);
+  for (let index = 0; index < (names ? count : 1); index++) {
+    const { width, height } = at(index);
+    if (width === height && width % side === 0) continue;
+    const which = names ? path.join(file, names[index] as string) : file;
+    throw new UserError(
+      `${OPTION}: ${which}: a mask of ${width}x${height}; expected ${side}x${side}, or a square of a whole multiple of that side`,
+    );
+  }
   return {
     name: path.basename(file),
     side,

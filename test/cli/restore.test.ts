@@ -213,6 +213,7 @@ describe("deft restore", () => {
       [grey, "--checkpoint", sr4, "--out", folder, "exp.overwrite=true"],
       "is one of the pictures to restore",
     );
+    await fails([grey, "--checkpoint", sr4, "--out", path.join(small, "new")], `--out: ${small} is a file`);
     await fails([grey, ...out], "--checkpoint: not given");
     await fails([grey, "--checkpoint", sr4], "--out: not given");
     await fails([...to], "no pictures given");

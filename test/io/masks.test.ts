@@ -78,6 +78,14 @@ describe("openMasks", () => {
     expect([...masks.mask(0).subarray(0, 4)]).toEqual([1, 1, 0, 0]);
     expect(masks.mask(5)).toEqual(masks.mask(0));
     expect((await openMasks(folder, { side: 4 })).mask(0)).toEqual(masks.mask(0));
+    await sharp(half, { raw: { width: 16, height: 4, channels: 1 } })
+      .png()
+      .toFile(at("wide.png"));
+    await expect(openMasks(at("wide.png"), { side: 4 })).rejects.toThrow(
+      "wide.png: a mask of 16x4; expected 4x4, or a square of a whole multiple of that side",
+    );
+    await expect(openMasks(folder, { side: 4 })).rejects.toThrow("wide.png: a mask of 16x4");
+    await expect(openMasks(at("half.png"), { side: 16 })).rejects.toThrow("a mask of 8x8; expected 16x16");
     writeFileSync(at("notes.md"), "x");
     await expect(openMasks(at("notes.md"), { side: 4 })).rejects.toThrow(/notes\.md/);
   });
