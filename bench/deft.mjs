@@ -17,7 +17,7 @@ import { UNet } from "deft-webgpu/nn";
 import { prod, uniform } from "./peers/lib/data.mjs";
 
 /** Configuration and networks of a case; super-resolution has no conditioning channels of its own. */
-function setting(c) {
+export function setting(c) {
   const { config } = resolveConfig(["algo.deg=sr4", ...c.options]);
   const prior = priorConfig(config.model);
   const channels = conditionChannels(prior.inChannels, 0, config.algo.use_x0hat);
@@ -73,7 +73,7 @@ export async function buildDeft(engine, c) {
   };
 }
 
-function randomWeights(network) {
+export function randomWeights(network) {
   const parameters = new Map(new UNet(network).declarations.list.map((p) => [p.name, p]));
   return {
     names: [...parameters.keys()],

@@ -61,13 +61,21 @@ export function reportFailure(error: unknown): void {
   process.exitCode = 1;
   const debug = Boolean(process.env["DEFT_DEBUG"]);
   if (debug && error instanceof Error) console.error(error.stack);
-  else if (error instanceof UserError || (error instanceof Error && error.name === "ChoiceError"))
-    console.error(`deft: ${error.message}`);
+  else if (isForTheUser(error)) console.error(`deft: ${error.message}`);
+  else if (error instanceof RangeError && /array length|allocation failed/i.test(error.message))
+    console.error(
+      `deft: one of the sizes is too large for this machine's memory; got ${error.message}; expected a smaller batch, picture or measurement`,
+    );
   else {
     const line = (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).split("\n")[0];
     console.error(`deft: unexpected failure; ${line}; set DEFT_DEBUG=1 to see where`);
   }
 }
+
+/** Errors whose message says what to do: options and files, limits of the adapter, names of kernels. By name, so that no layer below is loaded for them. */
+const isForTheUser = (error: unknown): error is Error =>
+  error instanceof UserError ||
+  (error instanceof Error && ["DeviceError", "ChoiceError"].includes(error.name));
 
 async function dispatch(argv: readonly string[]): Promise<void> {
   const [name, ...args] = argv;

@@ -62,7 +62,7 @@ export function unreadAll({ priorWeights, startWeights, ...o }: RunWeights): Run
 }
 
 /** The same names and shapes, zeros for values. */
-function unread({ file, source }: NamedWeights): NamedWeights {
+export function unread({ file, source }: NamedWeights): NamedWeights {
   let zeros = new Float32Array();
   const read: WeightSource["read"] = (name) => {
     const size = sizeOf(source.shape(name));

@@ -12,7 +12,7 @@ import { openData } from "./data.ts";
 import { formatBytes } from "./format.ts";
 import { pretrainingPeak } from "./memory.ts";
 import { openEngine } from "./open-engine.ts";
-import { openRunFolder } from "./run-folder.ts";
+import { openRunFolder, storedFolder } from "./run-folder.ts";
 import { loadStart, openStart } from "./start-weights.ts";
 import { resumeLoop, runLoop } from "./train-loop.ts";
 import { recordTuning } from "./tuning.ts";
@@ -25,15 +25,17 @@ export async function runPretraining(given: Config): Promise<void> {
   const prediction = predictionOf(given.model.prediction_type ?? start?.prediction ?? null);
   const config = { ...given, model: { ...given.model, prediction_type: prediction } };
   const { train } = await openData(config);
+  const resumed = config.exp.resume ? await storedFolder(config) : null;
+  const { engine, gpu, tuning, close } = await openEngine(config, resumed);
+  // Before anything is written: a network that does not fit the adapter ends the run here.
+  const peak = await pretrainingPeak(engine.device, config, SAMPLES);
   const folder = await openRunFolder(config);
-  const { engine, gpu, tuning, close } = await openEngine(config, folder.resumed ? folder.path : null);
   const o = config.pretrain;
   const run = new Pretraining(engine, scheduleOf(config.diffusion), config);
   const { trainer } = run;
   await resumeLoop(folder, trainer);
   if (start !== null && trainer.steps === 0) console.log(await loadStart(trainer.set, start, prediction));
   await start?.close();
-  const peak = await pretrainingPeak(engine.device, config, SAMPLES);
   console.log(
     `run: ${folder.path}; prior with ${trainer.set.count} parameters; ${train.name}, ${train.length / (train.versions ?? 1)} pictures`,
   );

@@ -1,6 +1,7 @@
 import path from "node:path";
 import { shippedPriors, type Preset } from "../deft/config/presets.ts";
 import { priorNetwork } from "../deft/config/prior-metadata.ts";
+import type { Config } from "../deft/config/schema.ts";
 import { UserError } from "../deft/errors.ts";
 import { openWeights } from "../io/weights.ts";
 import { ownPackage } from "./packages.ts";
@@ -25,3 +26,9 @@ export async function readPriorNetwork(file: string): Promise<Preset> {
     throw error instanceof UserError ? new UserError(`${file}: ${error.message}`) : error;
   }
 }
+
+/** Sizes of the prior's pictures. */
+export const sizeOfPrior = ({ model, dataset }: Config): { side: number; channels: number } => ({
+  side: model.image_size ?? dataset.image_size ?? 0,
+  channels: model.in_channels,
+});

@@ -1,13 +1,14 @@
 // What `deft restore` is given and what it will write: checked before anything is loaded that needs a GPU.
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import path from "node:path";
-import { maskSide, operatorOf } from "../deft/config/degradation.ts";
 import type { Config } from "../deft/config/schema.ts";
 import { UserError } from "../deft/errors.ts";
 import type { MaskSource } from "../deft/masks.ts";
 import { layoutOf, type Layout, type TaskFiles } from "../deft/task.ts";
-import { canTile, cut, planTiles, tileOrigin, tileStride, type TilePlan } from "../deft/tiles.ts";
+import { canTile, planTiles, tileStride, type TilePlan } from "../deft/tiles.ts";
 import { readWhole, type Picture } from "../io/images.ts";
+import { sizeOfPrior } from "./prior-file.ts";
+import { checkMask, onMask, openRestoreMasks, tileMasks } from "./restore-masks.ts";
 
 export interface RestoreRequest {
   readonly files: readonly string[];
@@ -40,12 +41,6 @@ export interface RestoreInputs {
 /** One sample, the mean of all, the map of their standard deviation. */
 export type Suffix = "" | "_mean" | "_std";
 
-/** Sizes of the prior's pictures. */
-export const sizeOfPrior = ({ model, dataset }: Config): { side: number; channels: number } => ({
-  side: model.image_size ?? dataset.image_size ?? 0,
-  channels: model.in_channels,
-});
-
 /** Throws a UserError that names the file for one that cannot be read or restored, or whose output is in the way. */
 export async function planInputs(request: RestoreRequest, files: TaskFiles): Promise<RestoreInputs> {
   const { config } = request;
@@ -56,18 +51,19 @@ export async function planInputs(request: RestoreRequest, files: TaskFiles): Pro
     throw new UserError(
       `restore: what ${deg} measures is no picture; got --checkpoint ${request.run}; expected a run of a task whose measurements are pictures, such as sr4`,
     );
-  const mask = await readMask(config);
+  const masks = await openRestoreMasks(config, request.files);
   const outputs = planOutputs(request);
   const inputs: RestoreInput[] = [];
   let first = 0;
   for (const [k, file] of request.files.entries()) {
+    const mask = masks?.[k] ?? null;
     const read = async () => onMask(asMeasured(await readWhole(file), file, layout.channels, deg), mask);
     const plan = planOf(await read(), file, { deg, side, layout });
-    checkMask(config, mask, plan, file);
+    if (mask) checkMask(config, mask, plan, file);
     inputs.push({ file, plan, first, output: outputs[k] as RestoreInput["output"], read });
     first += plan.count;
   }
-  return { inputs, layout, masks: mask && tileMasks(config, mask, inputs) };
+  return { inputs, layout, masks: masks && tileMasks(config, masks, inputs) };
 }
 
 /** The measurement with as many channels as the task's. */
@@ -116,6 +112,8 @@ function fitting({ deg, side, layout: { footprint } }: Geometry): string {
 
 /** A function for the paths of each file's outputs, once none of them is in the way of another, of an input or of what is there. */
 function planOutputs({ files, out, samples, config }: RestoreRequest): RestoreInput["output"][] {
+  const blocking = fileOnTheWay(out);
+  if (blocking !== null) throw new UserError(`--out: ${blocking} is a file; got ${out}; pass a folder`);
   const suffixes: Suffix[] = samples > 1 ? ["", "_mean", "_std"] : [""];
   const inputs = new Set(files.map((file) => path.resolve(file)));
   const taken = new Map<string, string>();
@@ -138,57 +136,9 @@ function planOutputs({ files, out, samples, config }: RestoreRequest): RestoreIn
   });
 }
 
-const MASK = "likelihood.forward_op.mask_filename";
-
-/** The mask of the pictures, 1 = kept; null where the task takes none. */
-async function readMask({ algo, likelihood }: Config): Promise<Picture | null> {
-  const { mask_filename: file } = likelihood.forward_op;
-  if (!operatorOf(algo.deg).isMasked) {
-    if (file !== null)
-      throw new UserError(`${MASK}: not used with algo.deg=${algo.deg}; got ${file}; leave it out`);
-    return null;
-  }
-  if (file === null)
-    throw new UserError(
-      `${MASK}: not given; expected a picture of the size of those to restore, white where their pixels are kept`,
-    );
-  const { data, height, width } = await readWhole(file);
-  const kept = data.subarray(0, height * width).map((v) => (v > 0 ? 1 : 0));
-  return { data: kept, channels: 1, height, width };
-}
-
-/** The measurement with nothing where the mask, if of its size, keeps nothing. */
-function onMask(picture: Picture, mask: Picture | null): Picture {
-  if (mask?.height !== picture.height || mask.width !== picture.width) return picture;
-  return { ...picture, data: picture.data.map((v, i) => v * mask.data[i % mask.data.length]!) };
-}
-
-/** Pixels of the image to one of the mask, which the part of the degradation that takes it may see reduced. */
-function maskScale(config: Config): number {
-  const { side, channels } = sizeOfPrior(config);
-  return side / maskSide(config.algo.deg, channels, side);
-}
-
-function checkMask(config: Config, mask: Picture | null, plan: TilePlan, file: string): void {
-  if (!mask) return;
-  const scale = maskScale(config);
-  const [width, height] = [plan.width / scale, plan.height / scale];
-  if (mask.width !== width || mask.height !== height)
-    throw new UserError(
-      `${MASK}: a mask of ${mask.width}x${mask.height}; expected ${width}x${height}, that of ${file}`,
-    );
-}
-
-function tileMasks(config: Config, mask: Picture, inputs: readonly RestoreInput[]): MaskSource {
-  const scale = maskScale(config);
-  const side = sizeOfPrior(config).side / scale;
-  return {
-    name: path.basename(config.likelihood.forward_op.mask_filename ?? ""),
-    side,
-    mask(index) {
-      const { plan, first } = inputs.findLast((input) => input.first <= index) as RestoreInput;
-      const [top, left] = tileOrigin(plan, index - first);
-      return cut(mask, { top: top / scale, left: left / scale, height: side, width: side });
-    },
-  };
+/** The part of a folder's path that is a file, or null. */
+function fileOnTheWay(folder: string): string | null {
+  if (existsSync(folder)) return statSync(folder).isDirectory() ? null : folder;
+  const parent = path.dirname(folder);
+  return parent === folder ? null : fileOnTheWay(parent);
 }

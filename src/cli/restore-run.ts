@@ -12,17 +12,37 @@ import { blend, cut, tileOrigin, type TilePlan } from "../deft/tiles.ts";
 import { writePng, type Picture } from "../io/images.ts";
 import { ParameterSet } from "../nn/parameter.ts";
 import { loadWeights } from "../nn/state.ts";
-import { concat, permute, randomNormal, reshape, slice, type Engine, type Tensor } from "../tensor/index.ts";
+import {
+  concat,
+  dryDevice,
+  Engine,
+  permute,
+  randomNormal,
+  reshape,
+  slice,
+  type Tensor,
+} from "../tensor/index.ts";
 import { checkTrained } from "./check-inputs.ts";
+import { formatBytes } from "./format.ts";
+import { unread } from "./memory.ts";
 import { openEngine } from "./open-engine.ts";
-import { priorFile, readPriorNetwork } from "./prior-file.ts";
+import { priorFile, readPriorNetwork, sizeOfPrior } from "./prior-file.ts";
 import { createProgress } from "./progress.ts";
 import { checkPrior } from "./resolve-run.ts";
-import { planInputs, sizeOfPrior } from "./restore-inputs.ts";
+import { planInputs } from "./restore-inputs.ts";
 import type { RestoreInput, RestoreInputs, RestoreRequest } from "./restore-inputs.ts";
 import { TRANSFORM } from "./run-folder.ts";
 import { readTaskFiles } from "./task-files.ts";
-import { loadPrior, transformNetwork, withRunWeights, type NamedWeights } from "./train-setup.ts";
+import {
+  loadPrior,
+  transformNetwork,
+  withRunWeights,
+  type NamedWeights,
+  type RunParts,
+} from "./train-setup.ts";
+
+/** Steps that the forecast of memory counts: the first makes what later ones find, such as transformed weights. */
+const COUNTED_STEPS = 2;
 
 /** Standard deviation, on [-1, 1], that the map shows as white. */
 const WHITE_DEVIATION = 0.5;
@@ -47,10 +67,11 @@ export async function runRestoring(request: RestoreRequest): Promise<void> {
 export async function restoreInputs(
   engine: Engine,
   request: RestoreRequest,
-  { inputs, layout, masks }: RestoreInputs,
+  planned: RestoreInputs,
   files: TaskFiles,
 ): Promise<void> {
   const { config, samples, run, out } = request;
+  const { inputs, layout, masks } = planned;
   const { side, channels } = sizeOfPrior(config);
   const task = makeTask(config, side, channels, masks, files);
   const ts = timesteps(config.exp.start_step, config.exp.end_step, config.exp.num_steps);
@@ -58,18 +79,22 @@ export async function restoreInputs(
   const tiles = inputs.reduce((n, { plan }) => n + plan.count, 0);
   const batches = inputs.reduce((n, { plan }) => n + Math.ceil(plan.count / batchSize), 0);
   const total = batches * samples * ts.length;
+  const common = { task, layout, ts, eta: config.algo.val_args.eta, samples, batchSize };
   console.log(
     `restore: ${count(inputs.length, "picture")} by ${config.algo.deg} of ${run}, ${count(tiles, "tile")} of side ${side}, ${count(samples, "sample")} of ${count(ts.length, "step")}`,
   );
   const progress = createProgress("restore");
   let done = 0;
   try {
-    const networks = await loadNetworks(engine, config, run);
-    const onStep = () => progress.update({ step: ++done, total });
-    const o = { engine, task, layout, ...networks, ts, eta: config.algo.val_args.eta, samples, batchSize };
-    progress.update({ step: 0, total });
-    for (const input of inputs)
-      await writeOutputs(input, await restoreTiles({ ...o, seed: config.exp.seed, onStep }, input));
+    await withRunWeights(weightsOf(config, run), async (weights) => {
+      const onStep = () => progress.update({ step: ++done, total });
+      const o = { ...common, engine, seed: config.exp.seed, onStep };
+      const peak = await predictedPeak(o, config, weights, inputs);
+      console.log(`memory: ${formatBytes(peak)} of GPU memory at most`);
+      const networks = await loadNetworks(engine, config, weights);
+      progress.update({ step: 0, total });
+      for (const input of inputs) await writeOutputs(input, await restoreTiles({ ...o, ...networks }, input));
+    });
   } finally {
     progress.done();
     task.release();
@@ -86,29 +111,58 @@ interface Networks {
   readonly predict: (task: Task, operator: ReturnType<Task["operator"]>, y: Tensor) => Predict;
 }
 
+type Weights = Pick<RunParts, "priorWeights" | "startWeights">;
+
+/** The run's configuration with its trained network, without networks that measure. */
+const weightsOf = (config: Config, run: string): Config => ({
+  ...config,
+  htransform_model: { ...config.htransform_model, ckpt_path: path.join(run, TRANSFORM) },
+  classifier: { ...config.classifier, ckpt_path: null },
+  metrics: { lpips_path: null, lpips_trunk_path: null, inception_path: null },
+});
+
 /** The prior and the run's trained network. */
-function loadNetworks(engine: Engine, config: Config, run: string): Promise<Networks> {
+async function loadNetworks(
+  engine: Engine,
+  config: Config,
+  { priorWeights, startWeights }: Weights,
+): Promise<Networks> {
   const { channels } = sizeOfPrior(config);
-  const trained = {
-    ...config,
-    htransform_model: { ...config.htransform_model, ckpt_path: path.join(run, TRANSFORM) },
-    classifier: { ...config.classifier, ckpt_path: null },
-    metrics: { lpips_path: null, lpips_trunk_path: null, inception_path: null },
+  const schedule = scheduleOf(config.diffusion);
+  const prior = await loadPrior(engine, config, schedule, priorWeights);
+  const hTransform = new HTransform(transformNetwork(config, channels));
+  const set = new ParameterSet(engine, hTransform.declarations.list, { trainable: false });
+  const { source, file } = startWeights as NamedWeights;
+  await loadWeights(set, source, "", file);
+  return {
+    schedule,
+    channels,
+    predict: (task, operator, y) =>
+      deftPredict(schedule, prior.denoise, hTransform, operator, y, task.condition),
   };
-  return withRunWeights(trained, async ({ priorWeights, startWeights }) => {
-    const schedule = scheduleOf(config.diffusion);
-    const prior = await loadPrior(engine, config, schedule, priorWeights);
-    const hTransform = new HTransform(transformNetwork(config, channels));
-    const set = new ParameterSet(engine, hTransform.declarations.list, { trainable: false });
-    const { source, file } = startWeights as NamedWeights;
-    await loadWeights(set, source, "", file);
-    return {
-      schedule,
-      channels,
-      predict: (task, operator, y) =>
-        deftPredict(schedule, prior.denoise, hTransform, operator, y, task.condition),
-    };
-  });
+}
+
+/** Peak bytes of the input with the most tiles, its first steps run on a device that only counts. */
+async function predictedPeak(
+  o: Omit<TileOptions, keyof Networks>,
+  config: Config,
+  { priorWeights, startWeights }: Weights,
+  inputs: readonly RestoreInput[],
+): Promise<number> {
+  const engine = new Engine(dryDevice(o.engine.device));
+  const blank = { priorWeights: unread(priorWeights), startWeights: startWeights && unread(startWeights) };
+  const networks = await loadNetworks(engine, config, blank);
+  const largest = inputs.reduce((a, b) => (b.plan.count > a.plan.count ? b : a));
+  const counted = {
+    ...o,
+    ...networks,
+    engine,
+    ts: o.ts.slice(-COUNTED_STEPS),
+    samples: 1,
+    onStep: () => undefined,
+  };
+  await restoreBatch(counted, largest, await largest.read(), 0);
+  return engine.device.pool.stats.peak;
 }
 
 interface TileOptions extends Networks {
@@ -125,57 +179,70 @@ interface TileOptions extends Networks {
 
 /** Samples of the whole picture, each blended of its tiles and clamped to [-1, 1]. */
 async function restoreTiles(o: TileOptions, input: RestoreInput): Promise<Picture[]> {
-  const { engine, channels, samples } = o;
   const { plan } = input;
   const measurement = await input.read();
-  const tiles = Array.from({ length: samples }, (): Float32Array[] => []);
-  const size = channels * plan.side ** 2;
+  const tiles = Array.from({ length: o.samples }, (): Float32Array[] => []);
   for (let first = 0; first < plan.count; first += o.batchSize) {
-    const indices = Array.from({ length: Math.min(o.batchSize, plan.count - first) }, (_, k) => first + k);
-    const values = indices.map((index) => measuredTile(measurement, plan, o.layout, index));
-    const { operator, y } = engine.noGrad(() =>
-      engine.scope(() => {
-        const operator = o.task.operator(
-          engine,
-          indices.map((index) => input.first + index),
-        );
-        for (const t of operator.held) t.keep();
-        const all = new Float32Array(values.reduce((n, v) => n + v.length, 0));
-        values.forEach((v, i) => all.set(v, i * v.length));
-        return { operator, y: engine.tensor(all, [indices.length, ...operator.outShape], "tiles").keep() };
-      }),
-    );
-    for (let k = 0; k < samples; k++) {
-      const draw = (purpose: number, step: number) =>
-        tileNoise(engine, plan, indices, {
-          channels,
-          seed: o.seed,
-          stream: streamOf(purpose, step * 64 + k),
-        });
-      const result = await sampleDdim({
-        engine,
-        schedule: o.schedule,
-        ts: o.ts,
-        eta: o.eta,
-        predict: o.predict(o.task, operator, y),
-        start: draw(streams.start, 0),
-        noise: (step) => draw(streams.sample, step),
-        onStep: o.onStep,
-      });
-      const restored = await result.read();
-      result.dispose();
-      indices.forEach((_, i) => tiles[k]!.push(restored.slice(i * size, (i + 1) * size)));
-    }
-    for (const t of [y, ...operator.held]) t.dispose();
+    const restored = await restoreBatch(o, input, measurement, first);
+    tiles.forEach((own, k) => own.push(...(restored[k] as Float32Array[])));
   }
-  await engine.device.trim();
+  await o.engine.device.trim();
   const { height, width } = plan;
   return tiles.map((own) => ({
-    data: blend(plan, channels, own).map((v) => Math.min(1, Math.max(-1, v))),
-    channels: channels === 1 ? 1 : 3,
+    data: blend(plan, o.channels, own).map((v) => Math.min(1, Math.max(-1, v))),
+    channels: o.channels === 1 ? 1 : 3,
     height,
     width,
   }));
+}
+
+/** The tiles of the batch that begins with tile `first`, sample by sample. */
+async function restoreBatch(
+  o: TileOptions,
+  { plan, first: offset }: RestoreInput,
+  measurement: Picture,
+  first: number,
+): Promise<Float32Array[][]> {
+  const { engine, channels } = o;
+  const size = channels * plan.side ** 2;
+  const indices = Array.from({ length: Math.min(o.batchSize, plan.count - first) }, (_, k) => first + k);
+  const values = indices.map((index) => measuredTile(measurement, plan, o.layout, index));
+  const { operator, y } = engine.noGrad(() =>
+    engine.scope(() => {
+      const operator = o.task.operator(
+        engine,
+        indices.map((index) => offset + index),
+      );
+      for (const t of operator.held) t.keep();
+      const all = new Float32Array(values.reduce((n, v) => n + v.length, 0));
+      values.forEach((v, i) => all.set(v, i * v.length));
+      return { operator, y: engine.tensor(all, [indices.length, ...operator.outShape], "tiles").keep() };
+    }),
+  );
+  const samples: Float32Array[][] = [];
+  for (let k = 0; k < o.samples; k++) {
+    const draw = (purpose: number, step: number) =>
+      tileNoise(engine, plan, indices, {
+        channels,
+        seed: o.seed,
+        stream: streamOf(purpose, step * 64 + k),
+      });
+    const result = await sampleDdim({
+      engine,
+      schedule: o.schedule,
+      ts: o.ts,
+      eta: o.eta,
+      predict: o.predict(o.task, operator, y),
+      start: draw(streams.start, 0),
+      noise: (step) => draw(streams.sample, step),
+      onStep: o.onStep,
+    });
+    const restored = await result.read();
+    result.dispose();
+    samples.push(indices.map((_, i) => restored.slice(i * size, (i + 1) * size)));
+  }
+  for (const t of [y, ...operator.held]) t.dispose();
+  return samples;
 }
 
 /** The part of the measurement that is that of a tile. */

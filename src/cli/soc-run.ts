@@ -16,10 +16,20 @@ import { forecast } from "./comparison-setup.ts";
 import { formatBytes, formatCount } from "./format.ts";
 import { learningOf, socCondition } from "./methods.ts";
 import { openEngine } from "./open-engine.ts";
+import type { TuningTable } from "../io/tuning.ts";
 import { trainLabel } from "./resolve-run.ts";
-import { atomicWrite, LEARNING, openRunFolder, SUMMARY, TRANSFORM, type RunFolder } from "./run-folder.ts";
+import {
+  atomicWrite,
+  LEARNING,
+  openRunFolder,
+  storedFolder,
+  SUMMARY,
+  TRANSFORM,
+  type RunFolder,
+} from "./run-folder.ts";
 import { exportTransform } from "./run-results.ts";
 import { Evolution, openSource, sampleInto, samplingParts, type SamplingRun } from "./sample-run.ts";
+import { recordTuning } from "./tuning.ts";
 import { resumeLoop, runLoop } from "./train-loop.ts";
 import { loadPrior, transformNetwork, withRunWeights, type RunWeights } from "./train-setup.ts";
 
@@ -29,7 +39,10 @@ export async function runSoc(given: Config): Promise<void> {
   const numSteps = soc.num_steps ?? given.exp.num_steps;
   const config: Config = { ...given, algo: { ...given.algo, soc: { ...soc, num_steps: numSteps } } };
   const { data, task } = await openSource(config);
-  const opened = await openEngine(config);
+  const opened = await openEngine(
+    config,
+    config.exp.resume ? await storedFolder(config, trainLabel(config)) : null,
+  );
   try {
     await socOn(opened, config, data, task);
   } finally {
@@ -40,7 +53,7 @@ export async function runSoc(given: Config): Promise<void> {
 
 /** The same on an open engine. */
 export async function socOn(
-  { engine, gpu }: Pick<SamplingRun, "engine" | "gpu">,
+  { engine, gpu, tuning }: Pick<SamplingRun, "engine" | "gpu"> & { readonly tuning: TuningTable },
   config: Config,
   data: ImageDataset,
   task: Task,
@@ -62,6 +75,7 @@ export async function socOn(
       console.log(`resume: ${folder.path} is finished; nothing to do`);
       return null;
     }
+    await recordTuning(folder.path, tuning);
     describe(folder, data, task, peak);
     if (existsSync(path.join(folder.path, LEARNING))) return folder;
     const perIteration = costs.get("deft_soc")?.learning?.calls ?? { prior: 0, own: 0 };

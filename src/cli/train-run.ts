@@ -31,15 +31,20 @@ export async function runTraining(config: Config): Promise<void> {
     config.exp.resume ? await storedFolder(config, trainLabel(config)) : null,
   );
   try {
+    // Before anything is written: what does not fit the adapter, or weights that do not fit their networks, end the run here.
+    const peak = await withRunWeights(config, (weights) =>
+      predictedPeak(opened.engine.device, { config, task, train: data.train, ...weights }, data.validation),
+    );
     const folder = await openRunFolder(config);
     if (folder.resumed && existsSync(path.join(folder.path, "summary.json"))) {
       console.log(`resume: ${folder.path} is finished; nothing to do`);
       return;
     }
     const run = await withRunWeights(folder.config, async (weights) => {
-      const parts = { config: folder.config, task, train: data.train, ...weights };
-      const peak = await predictedPeak(opened.engine.device, parts, data.validation);
-      const run = await setUpRun(opened.engine, parts);
+      const run = await setUpRun(opened.engine, {
+        ...{ config: folder.config, task, train: data.train },
+        ...weights,
+      });
       describe(folder, run, data, peak);
       return run;
     });

@@ -8,6 +8,7 @@ import { HTransform, type HTransformConfig } from "./htransform.ts";
 import { measure } from "./likelihood.ts";
 import { deftLossData, squaredError } from "./loss.ts";
 import type { Operator } from "./operator.ts";
+import type { UNetConfig } from "../nn/unet.ts";
 import type { Prior } from "./prior.ts";
 import { deftPredict, type Predict } from "./sample.ts";
 import type { Schedule } from "./schedule.ts";
@@ -17,7 +18,10 @@ import { learningRate, Trainer } from "./trainer.ts";
 export interface FineTuningOptions {
   readonly engine: Engine;
   readonly schedule: Schedule;
-  readonly prior: Prior;
+  /** ε_θ, and the size of the pictures that it knows. */
+  readonly prior: Pick<Prior, "denoise"> & {
+    readonly network: { readonly config: Pick<UNetConfig, "inChannels" | "imageSize"> };
+  };
   readonly network: HTransformConfig;
   readonly task: Task;
   readonly config: Config;

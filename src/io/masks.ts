@@ -18,8 +18,8 @@ const PACKED_SIDE = 256;
 const MAX_ARRAY_BYTES = 2 ** 30;
 
 /**
- * Masks from a picture (white = kept), a folder of pictures, or an `.npz` (1 = missing), brought to `side`
- * by the nearest pixel; index i is mask i modulo their number, 1 = kept. In an `.npz` the array `key` holds
+ * Masks from a picture (white = kept), a folder of pictures, or an `.npz` (1 = missing), squares of `side` or of a whole multiple
+ * of it, of which every so many pixels is taken; index i is mask i modulo their number, 1 = kept. In an `.npz` the array `key` holds
  * bits packed in NumPy's order, flat for side 256 or [n, S, S/8], or one byte a pixel as [n, S, S]. Throws
  * UserError.
  */
@@ -27,12 +27,15 @@ export async function openMasks(
   file: string,
   { side, key = DEFAULT_MASK_KEY }: { side: number; key?: string },
 ): Promise<MaskSource> {
-  const info = await stat(file).catch(() => undefined);
-  if (!info)
-    throw new UserError(`${OPTION}: no such file; got ${file}; pass an .npz, a picture or a folder of them`);
-  const { count, at } = file.toLowerCase().endsWith(".npz")
-    ? await readNpz(file, key)
-    : await readPictures(file, info.isDirectory());
+  const { count, names, at } = await readMasks(file, key);
+  for (let index = 0; index < (names ? count : 1); index++) {
+    const { width, height } = at(index);
+    if (width === height && width % side === 0) continue;
+    const which = names ? path.join(file, names[index] as string) : file;
+    throw new UserError(
+      `${OPTION}: ${which}: a mask of ${width}x${height}; expected ${side}x${side}, or a square of a whole multiple of that side`,
+    );
+  }
   return {
     name: path.basename(file),
     side,
@@ -49,25 +52,37 @@ export async function openMasks(
   };
 }
 
-interface StoredMask {
+/** A mask in its own size. */
+export interface StoredMask {
   readonly width: number;
   readonly height: number;
   readonly kept: (pixel: number) => boolean;
 }
 
-interface StoredMasks {
+export interface StoredMasks {
   readonly count: number;
+  /** Paths inside the folder where each mask is a picture of it, else null. */
+  readonly names: readonly string[] | null;
   at(index: number): StoredMask;
 }
 
-async function readPictures(file: string, isFolder: boolean): Promise<StoredMasks> {
-  const files = isFolder ? (await listPictures(file, OPTION)).map((name) => path.join(file, name)) : [file];
+/** The masks of a file or folder as they are; of a folder those whose names `wanted` takes. Throws UserError. */
+export async function readMasks(
+  file: string,
+  key: string = DEFAULT_MASK_KEY,
+  wanted: (name: string) => boolean = () => true,
+): Promise<StoredMasks> {
+  const info = await stat(file).catch(() => undefined);
+  if (!info)
+    throw new UserError(`${OPTION}: no such file; got ${file}; pass an .npz, a picture or a folder of them`);
+  if (file.toLowerCase().endsWith(".npz") && info.isFile()) return readNpz(file, key);
+  const names = info.isDirectory() ? (await listPictures(file, OPTION)).filter(wanted) : null;
   const masks: StoredMask[] = [];
-  for (const name of files) {
+  for (const name of names?.map((inner) => path.join(file, inner)) ?? [file]) {
     const { width, height, channels, data } = await decode(name);
     masks.push({ width, height, kept: (pixel) => data[pixel * channels]! > 127 });
   }
-  return { count: masks.length, at: (index) => masks[index]! };
+  return { count: masks.length, names, at: (index) => masks[index]! };
 }
 
 async function readNpz(file: string, key: string): Promise<StoredMasks> {
@@ -115,7 +130,7 @@ async function readNpz(file: string, key: string): Promise<StoredMasks> {
       packed ? data[start + (pixel >> 3)]! & (0x80 >> (pixel & 7)) : data[start + pixel]!;
     return { width: side, height: side, kept: (pixel) => missing(pixel) === 0 };
   };
-  return { count, at };
+  return { count, names: null, at };
 }
 
 interface MaskLayout {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { restore } from "../../src/cli/commands/restore.ts";
@@ -19,6 +19,7 @@ import { randomNormal, reshape } from "../../src/tensor/index.ts";
 import { randomArray } from "../helpers/check-op.ts";
 import { testEngine } from "../helpers/engine.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
+import { npy, packBits, writeNpz } from "../helpers/write-npz.ts";
 
 const SIDE = 32;
 const folder = temporaryFolder();
@@ -144,6 +145,57 @@ describe("deft restore", () => {
     await expect(planInputs(other, {})).rejects.toThrow("a mask of 45x33; expected 40x33, that of");
   });
 
+  it("takes a folder of masks by name, or an .npz of them in the order of the pictures", async () => {
+    const files = [await writePicture("first.png", 40, 40), await writePicture("second.png", 40, 40)];
+    const bits = [3, 4].map((seed) => Array.from(randomArray(1600, seed, -1, 1), (v) => Number(v > 0)));
+    const planned = (source: string, own = files) =>
+      planInputs(
+        request({
+          files: own,
+          run: inp,
+          config: configOf("algo.deg=inp", `likelihood.forward_op.mask_filename=${source}`),
+        }),
+        {},
+      );
+    /** What the masks keep at the corner of each picture: 1 where the bit, which stands for missing, is 0. */
+    const expectKept = async (source: string, order: readonly number[]) => {
+      const { inputs, masks } = await planned(source);
+      for (const [k, { first }] of inputs.entries()) {
+        const mask = masks?.mask(first) as Float32Array;
+        for (let y = 0; y < SIDE; y++)
+          for (let x = 0; x < SIDE; x++)
+            expect(mask[y * SIDE + x]).toBe(1 - (bits[order[k] as number]?.[y * 40 + x] as number));
+      }
+    };
+    mkdirSync(at("masks"));
+    for (const [k, name] of ["second", "first", "of another"].entries())
+      await writePng(at("masks", `${name}.png`), {
+        data: Float32Array.from(bits[k % 2] as number[], (bit) => 1 - 2 * bit),
+        channels: 1,
+        ...{ height: 40, width: 40 },
+      });
+    await expectKept(at("masks"), [1, 0]);
+    writeNpz(at("masks.npz"), { "20-30% freeform": npy([2, 40, 5], packBits(bits.flat())) });
+    await expectKept(at("masks.npz"), [0, 1]);
+    writeNpz(at("one.npz"), { "20-30% freeform": npy([1, 40, 5], packBits(bits[0] as number[])) });
+    await expectKept(at("one.npz"), [0, 0]);
+    const other = await writePicture("other-name.png", 40, 40);
+    await expect(planned(at("masks"), [other])).rejects.toThrow(
+      `holds no mask for ${other}; expected other-name.png in it`,
+    );
+    await expect(planned(at("masks.npz"), [...files, other])).rejects.toThrow(
+      "holds 2 masks; expected one, or one for each of the 3 pictures",
+    );
+    await writePng(at("masks", "first.jpg.png"), {
+      data: new Float32Array(1),
+      channels: 1,
+      height: 1,
+      width: 1,
+    });
+    renameSync(at("masks", "first.jpg.png"), at("masks", "first.webp"));
+    await expect(planned(at("masks"))).rejects.toThrow("holds first.png and first.webp for");
+  });
+
   it("refuses, before it looks for a GPU, what cannot be restored", async () => {
     const small = await writePicture("small.png", 7, 9);
     const [grey, colour] = [await writePicture("grey.png", 8, 8), await writePicture("colour.png", 8, 8, 3)];
@@ -161,6 +213,7 @@ describe("deft restore", () => {
       [grey, "--checkpoint", sr4, "--out", folder, "exp.overwrite=true"],
       "is one of the pictures to restore",
     );
+    await fails([grey, "--checkpoint", sr4, "--out", path.join(small, "new")], `--out: ${small} is a file`);
     await fails([grey, ...out], "--checkpoint: not given");
     await fails([grey, "--checkpoint", sr4], "--out: not given");
     await fails([...to], "no pictures given");

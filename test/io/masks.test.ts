@@ -6,32 +6,14 @@ import { describe, expect, it } from "vitest";
 import { UserError } from "../../src/deft/errors.ts";
 import { openMasks } from "../../src/io/masks.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
+import { npy, packBits, writeNpz } from "../helpers/write-npz.ts";
 
 const folder = temporaryFolder();
 const at = (name: string): string => path.join(folder, name);
 
-function npy(shape: readonly number[], data: Uint8Array, descr = "|u1"): Uint8Array {
-  const tuple = `(${shape.join(", ")}${shape.length === 1 ? "," : ""})`;
-  const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': ${tuple}, }`.padEnd(117) + "\n";
-  return Buffer.concat([
-    Buffer.from("\x93NUMPY\x01\x00", "latin1"),
-    Buffer.from([118, 0]),
-    Buffer.from(header),
-    data,
-  ]);
-}
-
 function npz(name: string, arrays: Record<string, Uint8Array>): string {
-  const entries = Object.entries(arrays).map(([key, array]) => [`${key}.npy`, array] as const);
-  writeFileSync(at(name), zipSync(Object.fromEntries(entries)));
+  writeNpz(at(name), arrays);
   return at(name);
-}
-
-/** Bit by bit, most significant first, as numpy.packbits. */
-function packBits(bits: readonly number[]): Uint8Array {
-  const out = new Uint8Array(bits.length / 8);
-  bits.forEach((bit, i) => (out[i >> 3]! |= bit << (7 - (i & 7))));
-  return out;
 }
 
 describe("openMasks", () => {
@@ -96,6 +78,14 @@ describe("openMasks", () => {
     expect([...masks.mask(0).subarray(0, 4)]).toEqual([1, 1, 0, 0]);
     expect(masks.mask(5)).toEqual(masks.mask(0));
     expect((await openMasks(folder, { side: 4 })).mask(0)).toEqual(masks.mask(0));
+    await sharp(half, { raw: { width: 16, height: 4, channels: 1 } })
+      .png()
+      .toFile(at("wide.png"));
+    await expect(openMasks(at("wide.png"), { side: 4 })).rejects.toThrow(
+      "wide.png: a mask of 16x4; expected 4x4, or a square of a whole multiple of that side",
+    );
+    await expect(openMasks(folder, { side: 4 })).rejects.toThrow("wide.png: a mask of 16x4");
+    await expect(openMasks(at("half.png"), { side: 16 })).rejects.toThrow("a mask of 8x8; expected 16x16");
     writeFileSync(at("notes.md"), "x");
     await expect(openMasks(at("notes.md"), { side: 4 })).rejects.toThrow(/notes\.md/);
   });

@@ -20,6 +20,7 @@ const FREE = [
   "algo.val_args.eta",
   "loader.batch_size",
   "likelihood.forward_op.mask_filename",
+  "likelihood.forward_op.mask_key",
   "model.ckpt_path",
   "model.use_fp16",
   "tensor_cores",

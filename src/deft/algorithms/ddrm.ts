@@ -42,6 +42,11 @@ function startRule(singular: number | null, s: number, sigma0: number): Rule {
  * Denoising diffusion restoration (Kawar et al. 2022): the step is made in the coordinates of A = U Σ Vᵀ, each by how its noise
  * compares with the measurement's, σ0 = 2 sigmaY. One network call a step, no gradient through the prior. Throws UserError for
  * an operator without a singular value decomposition.
+ *
+ * x̂0 stands for the picture, whose spread about x̂0 the step leaves out; only at η = 0, where ε brings it back, do many steps draw
+ * the posterior. For a prior that is Gaussian and diagonal in the coordinates, without noise, the mean is the posterior's at every
+ * η, the variance of what is not measured tends to (1 + √(1−η²))/2 of it: 0.76 at η = 0.85. Where A mixes coordinates of different
+ * variance the mean is off too, most at η = 0.
  */
 export const ddrm = defineAlgorithm("ddrm", 1, options, async (p, o) => {
   const { engine, schedule, operator, y, draws } = p;

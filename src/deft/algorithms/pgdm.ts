@@ -9,6 +9,9 @@ import { eta, gradTermWeight } from "./options.ts";
  * k = √(ᾱ_s ᾱ_t) with awd, else √ᾱ_t(√ᾱ_s − c2 √ᾱ_t/√(1−ᾱ_t)). One network call and one pass back a step.
  * project: x̂0 takes A†y where A sees it, and the correction only acts where A does not. contrastWeight adds that many times the
  * gradient of each picture's standard deviation to A†y − A†A x̂0, against pictures that a clipped measurement leaves flat.
+ *
+ * Many steps without noise draw the posterior of a Gaussian prior, at any η, where A†A and the prior's covariance commute: A does not
+ * mix coordinates of different variance. Else the guidance, which takes all of x̂0's errors for equally large, is an approximation.
  */
 export const pgdm = defineAlgorithm(
   "pgdm",

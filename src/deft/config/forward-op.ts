@@ -9,7 +9,7 @@ export const forwardOp = {
   mask_key: text("20-30% freeform", "array of the .npz file"),
   min_mask_size: int(60, "least side of a box mask, at side 256", { min: 1 }),
   max_mask_size: int(120, "largest side of a box mask, at side 256", { min: 1 }),
-  num_angles: int(60, "angles of the Radon transform over 180 degrees", { min: 1 }),
+  num_angles: int(60, "angles of the Radon transform over 180 degrees", { min: 1, max: 10_000 }),
   angle_range: number(180, "degrees that the angles are spread over: limited below 180", {
     above: 0,
     max: 180,

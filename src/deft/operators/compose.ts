@@ -8,7 +8,8 @@ const STEPS = 200;
 
 /**
  * A = A_k … A_1, the parts in the order in which they are applied (`sr4-quant3`: sr4 first). A† = A_1† … A_k†, which is a
- * pseudo-inverse where all but the last part are onto; of other linear parts it is least squares by conjugate gradients.
+ * pseudo-inverse where all but the last part are onto; of other linear parts it is least squares by conjugate gradients, which for
+ * a part that shrinks much (the named blurs) stop while A A† A differs from A by up to a hundredth.
  * Conditioning and the point of the guidance are those of the first part, which sees the image.
  */
 export function compose(name: string, parts: readonly Operator[]): Operator {

@@ -1,4 +1,5 @@
 // A prior that is known in closed form: x ~ N(m, diag(v)), its ε, and the posterior of a measurement in float64.
+import { expect } from "vitest";
 import type { Denoiser } from "../../../src/deft/denoiser.ts";
 import type { Schedule } from "../../../src/deft/schedule.ts";
 import { mul, sub, type Engine, type Tensor } from "../../../src/tensor/index.ts";
@@ -107,4 +108,27 @@ export function moments(draws: ArrayLike<number>, count: number): Posterior {
   const mean = of((i, k) => draws[k * size + i] as number, count);
   const variance = of((i, k) => ((draws[k * size + i] as number) - (mean[i] as number)) ** 2, count - 1);
   return { mean, variance };
+}
+
+/**
+ * Mean and variance of each coordinate lie within 4.5 standard errors of so many draws, and `slack` posterior standard deviations
+ * more.
+ */
+export function expectMoments(
+  got: Posterior,
+  want: Posterior,
+  { draws, slack = 0 }: { draws: number; slack?: number },
+): void {
+  want.mean.forEach((mean, i) => {
+    const variance = want.variance[i] as number;
+    const std = Math.sqrt(variance);
+    const allowed = {
+      mean: (4.5 * std) / Math.sqrt(draws) + slack * std,
+      variance: 4.5 * variance * Math.sqrt(2 / (draws - 1)) + slack * std,
+    };
+    expect(Math.abs((got.mean[i] as number) - mean), `mean of pixel ${i}`).toBeLessThan(allowed.mean);
+    expect(Math.abs((got.variance[i] as number) - variance), `variance of pixel ${i}`).toBeLessThan(
+      allowed.variance,
+    );
+  });
 }

@@ -32,7 +32,7 @@ export const blockPrior: Gaussian = { ...freePrior, variance: pixels((i) => 0.1 
 
 export type TaskName = "sr2" | "inp";
 
-const kept = pixels((i) => (i % 3 === 0 ? 1 : 0));
+export const kept = pixels((i) => (i % 3 === 0 ? 1 : 0));
 
 /** The rows of A. */
 export const rowsOf: Record<TaskName, number[][]> = {

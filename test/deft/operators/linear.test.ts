@@ -128,7 +128,7 @@ function cutBlur(taps: number[], side: number): number[][] {
   return h.map((row) => h.map((_, j) => row.reduce((sum, v, k) => sum + v * projection[k]![j]!, 0)));
 }
 
-describe("named blurs", () => {
+describe("deblur_uni, deblur_gauss", () => {
   const taps: Record<NamedBlur, number[]> = {
     deblur_uni: new Array<number>(9).fill(1),
     deblur_gauss: [-2, -1, 0, 1, 2].map((x) => Math.exp(-(x * x) / 1250)),
@@ -164,7 +164,7 @@ describe("color", () => {
   it("refuses grey images", () => expect(() => color([1, 4, 4])).toThrow("images of 1 channels; expected 3"));
 });
 
-describe("in-painting", () => {
+describe("inp, in2", () => {
   it.each([1, 3])("masks of %i channels, one an image", (channels) => {
     const [n, c, size] = [2, 3, 35];
     const values = randomArray(n * channels * size, 3).map((v) => Number(v > -0.3));

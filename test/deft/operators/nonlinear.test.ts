@@ -183,7 +183,7 @@ function magnitudes(x: F64, [c, h, w]: ImageSize, oversample: number): F64 {
   return out;
 }
 
-describe("phase retrieval", () => {
+describe("phase_retrieval", () => {
   it.each<[number, ImageSize]>([
     [2, [1, 8, 8]],
     [2, [3, 7, 5]],

@@ -1,0 +1,83 @@
+// Wrong command lines in a process and an empty folder of their own: one line that says what and what to do, nothing left behind.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { build } from "esbuild";
+import { beforeAll, describe, expect, it } from "vitest";
+import { writePng } from "../../src/io/images.ts";
+import { testGpu } from "../helpers/gpu.ts";
+import { temporaryFolder } from "../helpers/temporary-folder.ts";
+import { npy, writeNpz } from "../helpers/write-npz.ts";
+
+const program = path.resolve("node_modules/.cache/deft-tests/deft.mjs");
+const given = temporaryFolder();
+const at = (name: string): string => path.join(given, name);
+
+beforeAll(async () => {
+  await build({
+    ...({ bundle: true, format: "esm", platform: "node", packages: "external" } as const),
+    ...{ entryPoints: ["src/cli/main.ts"], outfile: program },
+  });
+  await writePng(at("wide.png"), { data: new Float32Array(200), channels: 1, height: 10, width: 20 });
+  writeFileSync(at("text.png"), "no picture");
+  writeNpz(at("masks.npz"), { other: npy([1, 8, 1], new Uint8Array(8)) });
+  mkdirSync(at("empty"));
+  const kernel = Buffer.from(new Float64Array([1, 0.5, 0.5]).buffer);
+  writeFileSync(at("two.npy"), npy([1, 3], kernel, "<f8"));
+});
+
+const forward = "likelihood.forward_op";
+const mask = (name: string): string[] => ["algo.deg=inp", `${forward}.mask_filename=${at(name)}`];
+const cases: readonly (readonly [name: string, words: () => string[], message: RegExp])[] = [
+  ["a mask of another size", () => mask("wide.png"), /mask_filename: .*20x10; expected 32x32, or a square/],
+  ["a mask that is no picture", () => mask("text.png"), /text\.png: not a picture/],
+  ["masks without the key", () => mask("masks.npz"), /no array "20-30% freeform"; got other/],
+  ["a folder without masks", () => mask("empty"), /no pictures in/],
+  [
+    "a kernel that does not sum to one",
+    () => ["algo.deg=blur", `${forward}.kernel_filename=${at("two.npy")}`],
+    /blur: the kernel's values sum to 2; expected 1, divide/,
+  ],
+  [
+    "a factor that does not divide",
+    () => ["algo.deg=sr5"],
+    /sr5 does not divide the image side 32; expected/,
+  ],
+  [
+    "phases of a plane beyond the adapter",
+    () => ["algo.deg=phase_retrieval", `${forward}.oversample=1000000`],
+    /needs \d+ bytes in one buffer; .*use a smaller/,
+  ],
+  [
+    "a batch beyond memory",
+    () => ["algo.finetune_args.batch_size=1000000000"],
+    /one of the sizes is too large for this machine's memory; .*expected a smaller batch/,
+  ],
+  [
+    "angles beyond reason",
+    () => ["algo.deg=ct", `${forward}.num_angles=100000000`],
+    /num_angles: wrong value; got 100000000; expected an integer at least 1 and at most 10000/,
+  ],
+  ["weights that are none", () => [`metrics.inception_path=${at("text.png")}`], /text\.png: /],
+  [
+    "a name outside",
+    () => ["exp.name=../x"],
+    /exp\.name: wrong value; got \.\.\/x; expected one folder name/,
+  ],
+];
+
+describe("train", () => {
+  it.each(cases)("%s", async (_name, words, message) => {
+    const { kind } = await testGpu();
+    const cwd = temporaryFolder();
+    const ran = spawnSync(process.execPath, [program, "train", ...words(), "--adapter", kind], {
+      ...{ cwd, encoding: "utf8" as const, timeout: 60_000 },
+    });
+    const lines = ran.stderr.split("\n").filter((line) => line !== "" && !line.startsWith("Warning: max"));
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/^deft: /);
+    expect(lines[0]).toMatch(message);
+    expect(ran.status).toBe(1);
+    expect(readdirSync(cwd), "nothing is left behind").toEqual([]);
+  });
+});
