@@ -85,13 +85,6 @@ export async function openRunFolder(config: Config, label = config.algo.deg): Pr
   }
 }
 
-/** Takes a run's folder away again where nothing but its config.yaml has come into it: what failed at the start leaves nothing. */
-export async function discardIfBare({ path: folder, resumed }: RunFolder): Promise<void> {
-  const names = await namesIn(folder);
-  if (resumed || names.length !== 1 || names[0] !== CONFIG) return;
-  await rm(folder, { recursive: true });
-}
-
 /** The folder of the run that `exp.resume` would go on with, or null when there is none yet. */
 export async function storedFolder(config: Config, label = config.algo.deg): Promise<string | null> {
   const name = config.exp.name ?? (await lastName(config, label));
