@@ -47,7 +47,7 @@ export async function runComparison(config: Config): Promise<void> {
       await saveComparedPictures(folder.path, order, compared);
       // Only the first batch is shown; the others keep their scores and deviations.
       const bare = { ...compared, pictures: new Map(), original: new Float32Array() };
-      batches.push(first === 0 ? compared : bare);
+      batches.push(batches.length === 0 ? compared : bare);
     }
     await writeComparison({
       folder,
@@ -124,10 +124,18 @@ function refuseNone({ methods, leftOut: refused }: Comparison, missing: Readonly
   throw new UserError(`compare.algorithms: none of them can do this task; ${reasons.join("; ")}`);
 }
 
-/** First picture and count of each batch, as the evaluation of `train` takes them. */
-function batchesOf({ exp, loader }: Config, data: ImageDataset): [first: number, count: number][] {
-  const size = Math.min(loader.batch_size, data.length);
-  const all = loader.drop_last ? Math.max(1, Math.floor(data.length / size)) : Math.ceil(data.length / size);
+/** First picture and count of each batch from `compare.first` on, as the evaluation of `train` takes them. */
+function batchesOf(
+  { exp, loader, compare: { first } }: Config,
+  data: ImageDataset,
+): [first: number, count: number][] {
+  const length = data.length - first;
+  if (length < 1)
+    throw new UserError(
+      `compare.first: ${data.name} holds out ${data.length} pictures; got ${first}; expected at most ${data.length - 1}`,
+    );
+  const size = Math.min(loader.batch_size, length);
+  const all = loader.drop_last ? Math.max(1, Math.floor(length / size)) : Math.ceil(length / size);
   const count = exp.smoke_test > 0 ? Math.min(exp.smoke_test, all) : all;
-  return Array.from({ length: count }, (_, b) => [b * size, Math.min(size, data.length - b * size)]);
+  return Array.from({ length: count }, (_, b) => [first + b * size, Math.min(size, length - b * size)]);
 }

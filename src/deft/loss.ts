@@ -35,7 +35,7 @@ export function deftLoss(i: LossInputs): LossParts {
     const xt = addNoise(i.schedule, i.x, i.z, i.t);
     const eps2 = i.prior(xt, i.t);
     const x0Hat = predictX0(i.schedule, xt, eps2, i.t);
-    return { xt, eps2, conditioning: condition(i.operator, xt, x0Hat, i.y, i.options) };
+    return { xt, eps2, conditioning: condition(i.operator, xt, x0Hat, i.y, i.options, i.t) };
   });
   const eps1 = i.hTransform.forward(conditioning, i.t);
   const target = engine.noGrad(() => sub(i.z, eps2));

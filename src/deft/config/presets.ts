@@ -67,6 +67,8 @@ export const htransformPresets: { readonly [name: string]: Preset } = {
     "htransform_model.norm_groups": 8,
     "htransform_model.attention_resolutions": [],
     "htransform_model.resblock_updown": false,
+    "htransform_model.init_scaling_bias": 1,
+    "algo.scale_guidance": true,
   },
 };
 

@@ -1,0 +1,56 @@
+// What is tried for each method before docs/results.md is measured.
+
+/** Options of each method, by the strength that a task's gradient needs; DEFT has its sampler's noise alone. */
+const common = {
+  deft: [{ eta: 1 }, { eta: 0 }],
+  ddrm: [{ eta: 0.85 }, { eta: 0.5 }, { eta: 1 }],
+  reddiff: [
+    { lr: 0.1, grad_term_weight: 0.25 },
+    { lr: 0.1, grad_term_weight: 0.05 },
+    { lr: 0.2, grad_term_weight: 0.25 },
+    { lr: 0.1, grad_term_weight: 1 },
+  ],
+  pgdm: [1, 0.5, 2, 4].map((weight) => ({ grad_term_weight: weight })),
+};
+const dps = (...weights) => weights.map((weight) => ({ grad_term_weight: weight }));
+
+/** A sinogram's gradient is some 44 times that of a picture. */
+const reddiffCt = [0.25, 2.5, 25, 100].map((weight) => ({ lr: 0.1, grad_term_weight: weight }));
+
+/** Settings by experiment and method. */
+export const grids = {
+  sr4: { ...common, dps: dps(1, 3, 10, 30) },
+  inp: { ...common, dps: dps(0.3, 1, 3, 10) },
+  hdr: { ...common, dps: dps(0.3, 1, 3, 10) },
+  phase_retrieval: { ...common, dps: dps(0.3, 1, 3, 10) },
+  deblur_gauss: { ...common, dps: dps(0.3, 1, 3, 10) },
+  deblur_nl: { ...common, dps: dps(0.3, 1, 3, 10) },
+  ct: { ...common, dps: dps(0.03, 0.1, 0.3, 1), reddiff: reddiffCt },
+};
+
+/** How often a method is run at each number of steps: every setting at the common number, the best two at the long one. */
+export const KEPT = 2;
+/** Steps at which DEFT is tried besides. */
+export const SHORT = [5, 10];
+
+export const methods = ["deft", "dps", "pgdm", "reddiff", "ddrm"];
+
+/** The words that give a method its setting. */
+export const wordsOf = (method, setting) =>
+  Object.entries(setting).map(([key, value]) => `compare.${method}.${key}=${value}`);
+
+/** Setting k of every method that has one: what one run of `deft compare` tries. */
+export function rounds(settings) {
+  const most = Math.max(...Object.values(settings).map((list) => list.length));
+  return Array.from({ length: most }, (_, k) =>
+    Object.fromEntries(
+      Object.entries(settings).flatMap(([method, list]) => (k < list.length ? [[method, list[k]]] : [])),
+    ),
+  );
+}
+
+/** The tries of a method from the best down: by PSNR of one sample, what is no number last. */
+export function ranked(tries, method) {
+  const psnr = (t) => (Number.isFinite(t.psnr) ? t.psnr : -Infinity);
+  return tries.filter((t) => t.method === method).sort((a, b) => psnr(b) - psnr(a));
+}
