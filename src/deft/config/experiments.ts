@@ -16,5 +16,10 @@ export const experimentPresets: { readonly [experiment: string]: Experiment } = 
   phase_retrieval: { deg: "phase_retrieval", model: "embedded", values: {} },
   deblur_gauss: { deg: "deblur_gauss", model: "embedded", values: {} },
   deblur_nl: { deg: "deblur_nl", model: "embedded", values: { "likelihood.forward_op.weights": "random" } },
-  ct: { deg: "ct", model: "phantoms", values: {} },
+  // The filtered residual, the original's own gradient: Aᵀ(y − A x) is blurred, and a small network does not sharpen it.
+  ct: {
+    deg: "ct",
+    model: "phantoms",
+    values: { "likelihood.convention": "deft", "algo.finetune_args.max_steps": 200 },
+  },
 };
