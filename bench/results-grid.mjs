@@ -25,7 +25,7 @@ export const grids = {
   phase_retrieval: { ...common, dps: dps(0.3, 1, 3, 10) },
   deblur_gauss: { ...common, dps: dps(0.3, 1, 3, 10) },
   deblur_nl: { ...common, dps: dps(0.3, 1, 3, 10) },
-  ct: { ...common, dps: dps(0.03, 0.1, 0.3, 1), reddiff: reddiffCt },
+  ct: { ...common, dps: dps(0.03, 0.1, 0.3, 0.01, 0.003, 0.001), reddiff: reddiffCt },
 };
 
 /** How often a method is run at each number of steps: every setting at the common number, the best two at the long one. */
