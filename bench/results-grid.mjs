@@ -10,22 +10,24 @@ const common = {
     { lr: 0.2, grad_term_weight: 0.25 },
     { lr: 0.1, grad_term_weight: 1 },
   ],
-  pgdm: [1, 0.5, 2, 4].map((weight) => ({ grad_term_weight: weight })),
+  pgdm: [...[1, 0.5, 2, 4].map((weight) => ({ grad_term_weight: weight })), { grad_term_weight: 1, eta: 1 }],
 };
 const dps = (...weights) => weights.map((weight) => ({ grad_term_weight: weight }));
+/** DDPM's noise in each step, as the method was published. */
+const noisy = (weight) => ({ grad_term_weight: weight, eta: 1 });
 
 /** A sinogram's gradient is some 44 times that of a picture. */
 const reddiffCt = [0.25, 2.5, 25, 100].map((weight) => ({ lr: 0.1, grad_term_weight: weight }));
 
 /** Settings by experiment and method. */
 export const grids = {
-  sr4: { ...common, dps: dps(1, 3, 10, 30) },
-  inp: { ...common, dps: dps(0.3, 1, 3, 10) },
-  hdr: { ...common, dps: dps(0.3, 1, 3, 10) },
-  phase_retrieval: { ...common, dps: dps(0.3, 1, 3, 10) },
-  deblur_gauss: { ...common, dps: dps(0.3, 1, 3, 10) },
-  deblur_nl: { ...common, dps: dps(0.3, 1, 3, 10) },
-  ct: { ...common, dps: dps(0.03, 0.1, 0.3, 0.01, 0.003, 0.001), reddiff: reddiffCt },
+  sr4: { ...common, dps: [...dps(1, 3, 10, 30), noisy(10)] },
+  inp: { ...common, dps: [...dps(0.3, 1, 3, 10), noisy(3)] },
+  hdr: { ...common, dps: [...dps(0.3, 1, 3, 10), noisy(3)] },
+  phase_retrieval: { ...common, dps: [...dps(0.3, 1, 3, 10), noisy(3)] },
+  deblur_gauss: { ...common, dps: [...dps(0.3, 1, 3, 10), noisy(3)] },
+  deblur_nl: { ...common, dps: [...dps(0.3, 1, 3, 10), noisy(3)] },
+  ct: { ...common, dps: [...dps(0.03, 0.1, 0.3, 0.01, 0.003, 1, 3), noisy(1)], reddiff: reddiffCt },
 };
 
 /** How often a method is run at each number of steps: every setting at the common number, the best two at the long one. */
