@@ -110,7 +110,7 @@ async function compared(task, folder, name, words) {
   return { ...read(file), grid: path.join(out, "grid.png") };
 }
 
-/** Each method's tries: every setting at `steps`, the best two at `long`, DEFT at fewer steps too. */
+/** Each method's tries: every setting at `steps`, the best at `long`, DEFT at fewer steps too. */
 async function tuned(task, folder) {
   const [steps, long] = [Number(arg.steps), Number(arg.long)];
   const pictures = [`loader.batch_size=${arg.tune}`, "compare.first=0", "compare.num_samples=1"];
