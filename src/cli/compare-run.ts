@@ -125,7 +125,7 @@ function refuseNone({ methods, leftOut: refused }: Comparison, missing: Readonly
 }
 
 /** First picture and count of each batch from `compare.first` on, as the evaluation of `train` takes them. */
-function batchesOf(
+export function batchesOf(
   { exp, loader, compare: { first } }: Config,
   data: ImageDataset,
 ): [first: number, count: number][] {

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { setUpComparison } from "../../src/cli/compare-run.ts";
+import { batchesOf, setUpComparison } from "../../src/cli/compare-run.ts";
 import { saveComparedPictures, writeComparison } from "../../src/cli/compare-results.ts";
 import { resolveComparison } from "../../src/cli/resolve-comparison.ts";
 import { configToYaml, openRunFolder } from "../../src/cli/run-folder.ts";
@@ -74,6 +74,25 @@ describe("the configuration", () => {
     await refused("algo=dps").toThrow("algo: compare takes its algorithms from compare.algorithms");
     await refused("--resume").toThrow("exp.resume: compare always starts anew");
   });
+});
+
+test("compare.first leaves the pictures before it out, and says how many there are", () => {
+  const data = phantoms({ side: SIDE, length: 10 });
+  const batches = (...words: string[]) =>
+    batchesOf(resolveConfig(["loader.batch_size=4", ...words]).config, data);
+  expect(batches("exp.smoke_test=0")).toEqual([
+    [0, 4],
+    [4, 4],
+    [8, 2],
+  ]);
+  expect(batches("exp.smoke_test=0", "compare.first=3")).toEqual([
+    [3, 4],
+    [7, 3],
+  ]);
+  expect(batches("exp.smoke_test=1", "compare.first=9")).toEqual([[9, 1]]);
+  expect(() => batches("compare.first=10")).toThrow(
+    "compare.first: phantoms holds out 10 pictures; got 10; expected at most 9",
+  );
 });
 
 test("a comparison with a checkpoint: calls, options, files; what cannot is named", async () => {
