@@ -12,6 +12,7 @@ import { page } from "./results-page.mjs";
 
 const help = `npm run results -- [OPTIONS]
   --only NAMES      some of ${Object.keys(grids).join(", ")}, with commas between (all)
+  --time            only times the methods of a measured task at equal network calls, three runs in turn
   --page            writes the page anew from docs/results/*.json and measures nothing
   --steps N         sampling steps at equal network calls (20)
   --long N          sampling steps that are tried besides (50)
@@ -27,6 +28,7 @@ const number = (value) => ({ type: "string", default: String(value) });
 const { values: arg } = parseArgs({
   options: {
     only: { type: "string", default: Object.keys(grids).join(",") },
+    time: { type: "boolean" },
     page: { type: "boolean" },
     steps: number(20),
     long: number(50),
@@ -42,6 +44,8 @@ const { values: arg } = parseArgs({
 });
 /** Pictures of a task on the page. */
 const SHOWN = 4;
+/** Runs that time the methods. */
+const TIMED = 3;
 const outputs = path.join(root, "outputs", "results");
 const jsonOf = (task) => path.join(root, "docs", "results", `${task}.json`);
 const read = (file) => JSON.parse(readFileSync(file, "utf8"));
@@ -191,8 +195,34 @@ async function measure(task) {
     ...{ sigma_y: equal.sigma_y, seed: equal.seed, pictures: equal.pictures, tune: Number(arg.tune) },
     ...{ steps, training: facts, tries, left_out: leftOut },
     lpips: arg.lpips ? path.basename(arg.lpips) : null,
-    ...{ equal: rowsOf(equal), best: rowsOf(best) },
+    ...{ equal: rowsOf(equal), best: rowsOf(best), timing: [] },
   });
+}
+
+/** Seconds a picture of each method, by run of the methods in turn; kept in the task's JSON. */
+async function time(task) {
+  if (!existsSync(jsonOf(task)))
+    throw new Error(`${task}: not measured yet; run npm run results -- --only ${task}`);
+  const result = read(jsonOf(task));
+  const picks = result.equal.filter(({ name }) => name !== "identity");
+  const timing = [];
+  for (let k = 0; k < TIMED; k++) {
+    const { methods: found } = await compared(
+      task,
+      path.join(outputs, "samples", task),
+      `${task}-time-${k}`,
+      [
+        `compare.algorithms=${picks.map(({ name }) => name).join(",")}`,
+        `compare.num_steps=${result.steps}`,
+        ...picks.flatMap(({ name }) =>
+          wordsOf(name, ranked(result.tries, name).find(({ steps }) => steps === result.steps).setting),
+        ),
+        ...[`loader.batch_size=${arg.tune}`, "compare.num_samples=1", `compare.first=${k}`],
+      ],
+    );
+    timing.push(Object.fromEntries(found.map(({ name, seconds_per_image }) => [name, seconds_per_image])));
+  }
+  write(jsonOf(task), { ...result, timing });
 }
 
 async function writePage() {
@@ -214,7 +244,8 @@ else {
     throw new Error(`--only: no such experiment; got ${unknown}; expected ${Object.keys(grids).join(", ")}`);
   if (!arg.page)
     for (const task of tasks) {
-      await measure(task);
+      if (!arg.time) await measure(task);
+      await time(task);
       await writePage();
     }
   await writePage();

@@ -39,6 +39,7 @@ describe("docs/results.md", () => {
     training: { steps: 250, batch: 4, seconds: 100, parameters: { prior: 100, htransform: 10 } },
     tries: [{ method: "dps", setting: { grad_term_weight: 3 }, steps: 20, psnr: NaN }],
     left_out: { ddrm: "no singular value decomposition" },
+    timing: [1, 2, 3].map((k) => ({ deft: k, dps: 2 * k, pgdm: 3 * k })),
     equal: [row("identity", 18, 0), row("deft", deft, 0.1), row("dps", dps, 0.2), row("pgdm", NaN, 0.3)],
     best: [row("identity", 18, 0), row("deft", deft, 0.1), row("dps", dps + 1, 0.5, 50)],
   });

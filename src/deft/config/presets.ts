@@ -72,10 +72,7 @@ export const htransformPresets: { readonly [name: string]: Preset } = {
   },
 };
 
-/**
- * The size of a run with a shipped prior: it ends within five minutes on two cores without a GPU. Few steps with η = 1 suit an
- * h-transform of few updates: its gate has not yet grown to what late, nearly clean steps need (measured in docs/architecture.md).
- */
+/** The size of a run with a shipped prior: it ends within five minutes on two cores without a GPU (measured in docs/architecture.md). */
 export const embeddedRun: Preset = {
   "algo.finetune_args.batch_size": 4,
   "algo.finetune_args.max_steps": 250,
