@@ -54,6 +54,12 @@ export const cases = Object.fromEntries(
   }).map(([name, c]) => [name, { ...c, group: groupOf(c) }]),
 );
 
+/** The cases of a file in the form of peers/cases.json, by name; those of DEFT are { kind: "deft", mode, batch, options }. */
+export function casesIn(file) {
+  const own = JSON.parse(readFileSync(file, "utf8"));
+  return Object.fromEntries(Object.entries(own).map(([name, c]) => [name, { ...c, group: groupOf(c) }]));
+}
+
 const onDemand = ["growth", "adm256"];
 
 /** Names of the cases that `only` (names and groups with commas between) asks for; without it all that take seconds. */

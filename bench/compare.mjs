@@ -40,3 +40,16 @@ export function compareCosts(baseline, now) {
     return { name, before: before.median, after: after.median, change, allowed, worse: change > allowed };
   });
 }
+
+/**
+ * The variant to write into a table: the fastest, if it beats the usual one by more than the larger spread of the rounds of both.
+ * @param {string} usual
+ * @param {Readonly<Record<string, readonly number[]>>} times of each variant in each round
+ * @returns {string | null} null: the usual one
+ */
+export function fastest(usual, times) {
+  const measured = Object.entries(times).map(([name, rounds]) => ({ name, ...summarise(rounds) }));
+  const before = measured.find(({ name }) => name === usual);
+  const best = measured.reduce((a, b) => (b.median < a.median ? b : a));
+  return 1 - best.median / before.median > Math.max(best.spread, before.spread) ? best.name : null;
+}

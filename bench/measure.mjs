@@ -21,8 +21,8 @@ const LONG = 10_000; // ms: of passes that take longer one sample is enough
 const BETWEEN_WAITS = 40; // ms: short passes are repeated between two waits, so that waiting does not count
 
 const c = cases[arg.case];
-const { adapter, name, kind, waiting, close } = await openNodeAdapter(arg.adapter);
-const device = await openDevice(adapter, { kernels: process.env.DEFT_KERNEL ?? "", waiting });
+const { adapter, name, kind, tuning, waiting, close } = await openNodeAdapter(arg.adapter);
+const device = await openDevice(adapter, { kernels: process.env.DEFT_KERNEL ?? "", tuning, waiting });
 const engine = new Engine(device);
 const data = c.kind === "deft" ? null : dataOf(c);
 

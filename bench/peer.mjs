@@ -8,8 +8,9 @@ let engine;
 
 export default {
   async init() {
-    const { adapter, name, waiting } = await openNodeAdapter();
-    engine = new Engine(await openDevice(adapter, { kernels: process.env.DEFT_KERNEL ?? "", waiting }));
+    const { adapter, name, tuning, waiting } = await openNodeAdapter();
+    const kernels = process.env.DEFT_KERNEL ?? "";
+    engine = new Engine(await openDevice(adapter, { kernels, tuning, waiting }));
     return `deft-webgpu: ${name}`;
   },
   unsupported: () => null,

@@ -6,12 +6,13 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { format, resolveConfig } from "prettier";
-import { cases, chosenCases } from "./cases.mjs";
+import { cases, casesIn, chosenCases } from "./cases.mjs";
 import { compareCosts, median, summarise } from "./compare.mjs";
 import { chart, bySide, growthPage } from "./growth.mjs";
 import { page } from "./page.mjs";
 import { runPeers } from "./peers.mjs";
 import { number, table } from "./table.mjs";
+import { tune } from "./tune.mjs";
 
 const help = `npm run bench -- [OPTIONS]
   --only NAMES      cases or groups with commas between: kernels, blocks, unet-forward, unet-training-step,
@@ -22,6 +23,10 @@ const help = `npm run bench -- [OPTIONS]
   --record          keeps the run as the baseline of this adapter in bench/baseline.json
   --compare         exit code 1 if a case got slower, beside the ceiling, than the baseline by more than the spread of runs
   --peers           in turns with other engines; writes docs/performance.md
+  --tune            times every kernel variant of each problem that the cases meet and writes a tuning table of this adapter,
+                    with those that beat the usual one by more than the spread of the rounds
+  --table FILE      where --tune writes (assets/tuning/ADAPTER.json, which the program reads); other problems in it stay
+  --cases FILE      with --tune: your own cases instead, as bench/peers/cases.json has them
   --growth          times the prior against side and batch; writes docs/performance.md and its chart
   --engines NAMES   some of these: jax-js, tfjs, ort-web, ort`;
 
@@ -38,6 +43,9 @@ const { values: arg } = parseArgs({
     record: { type: "boolean" },
     compare: { type: "boolean" },
     peers: { type: "boolean" },
+    tune: { type: "boolean" },
+    table: { type: "string" },
+    cases: { type: "string" },
     help: { type: "boolean" },
   },
 });
@@ -200,12 +208,22 @@ async function main() {
   const rounds = Number(arg.rounds);
   if (!(Number.isInteger(rounds) && rounds >= 1))
     throw new Error(`--rounds: got ${arg.rounds}; expected a whole number`);
-  if ((arg.record || arg.compare) && rounds < 2)
-    throw new Error("--rounds: --record and --compare need two at least, or there is no spread to judge by");
+  if ((arg.record || arg.compare || arg.tune) && rounds < 2)
+    throw new Error(
+      "--rounds: --record, --compare and --tune need two at least, or there is no spread to judge by",
+    );
   const common = { commit: commitOf(), date: new Date().toISOString() };
   if (arg.compare && !existsSync(baselineFile))
     throw new Error("bench/baseline.json: missing; record it with --record");
+  const chosen = () => Object.fromEntries(chosenCases(arg.only).map((name) => [name, cases[name]]));
   if (arg.peers) return comparePeers({ ...common, rounds });
+  if (arg.tune)
+    return tune({
+      cases: arg.cases ? casesIn(arg.cases) : chosen(),
+      rounds,
+      adapter: arg.adapter,
+      file: arg.table,
+    });
   const runs = await measureAll(chosenCases(arg.growth ? "growth" : arg.only), rounds);
   const every = Object.values(runs).flat();
   const ceiling = {

@@ -10,6 +10,7 @@ import {
   groupNorm,
   matmul,
   mean,
+  Plan,
   silu,
   square,
   sub,
@@ -121,15 +122,23 @@ const kinds = {
     const byName = new Map(set.parameters.map((parameter) => [parameter.name, parameter]));
     const p = (name) => byName.get(name).value;
     const [x, emb, target] = inputs(["x", "emb", "target"]);
-    const forward = () => networks[c.model](p, c.cfg, x, emb);
-    if (!trainable) return { run: () => [forward()] };
+    const forward = (x, emb) => networks[c.model](p, c.cfg, x, emb);
+    if (!trainable) {
+      const plan = new Plan(engine, (x, emb) => [forward(x, emb)]);
+      return { run: () => plan.run([x, emb]) };
+    }
     const adam = new Adam(set);
     const weights = set.parameters.map((parameter) => parameter.value);
+    const plan = new Plan(engine, (x, emb, target) => {
+      const loss = mean(square(sub(forward(x, emb), target)), { axes: null });
+      adam.gather(engine.gradients(loss, weights));
+      return [loss];
+    });
     return {
       run() {
-        const loss = mean(square(sub(forward(), target)), { axes: null });
-        adam.step(engine.gradients(loss, weights), c.lr);
-        return [loss];
+        const results = plan.run([x, emb, target]);
+        adam.step(c.lr);
+        return results;
       },
     };
   },

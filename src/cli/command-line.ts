@@ -53,7 +53,8 @@ export function reportFailure(error: unknown): void {
   process.exitCode = 1;
   const debug = Boolean(process.env["DEFT_DEBUG"]);
   if (debug && error instanceof Error) console.error(error.stack);
-  else if (error instanceof UserError) console.error(`deft: ${error.message}`);
+  else if (error instanceof UserError || (error instanceof Error && error.name === "ChoiceError"))
+    console.error(`deft: ${error.message}`);
   else {
     const line = (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).split("\n")[0];
     console.error(`deft: unexpected failure; ${line}; set DEFT_DEBUG=1 to see where`);

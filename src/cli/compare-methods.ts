@@ -74,6 +74,10 @@ async function trained(o: MethodParts, { source, file }: NamedWeights): Promise<
   );
   return {
     ...methodOf(config, algorithm, "deft", { eta: config.algo.val_args.eta }),
-    network: { calls: () => hTransform.calls, bytes: stats.live - before },
+    network: {
+      calls: () => hTransform.calls,
+      bytes: stats.live - before,
+      release: () => hTransform.release(),
+    },
   };
 }

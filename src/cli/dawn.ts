@@ -22,6 +22,8 @@ export interface OpenedGpu {
   readonly kind: AdapterKind;
   /** The adapter's own name, such as "llvmpipe: Mesa 25.0.7 (LLVM 15.0.6)". */
   readonly name: string;
+  /** The name and the driver, as the line has them: what a tuning table is of. */
+  readonly identity: string;
   /** One line to print: the adapter and why it was chosen. */
   readonly line: string;
   /** What WGSL the implementation knows, such as `immediate_address_space`. */
@@ -190,7 +192,7 @@ function opened({ gpu, adapter }: Found, kind: AdapterKind, why: string): Opened
   };
   const languageFeatures = gpu.wgslLanguageFeatures as ReadonlySet<string>;
   const line = `adapter: ${name} (${kindNames[kind]}${driver}): ${why}`;
-  return { adapter, freshAdapter, kind, name, line, languageFeatures };
+  return { adapter, freshAdapter, kind, name, identity: `${name}${driver}`, line, languageFeatures };
 }
 
 /** Why `found` will not do, in a few words for an error or the adapter line. */

@@ -15,6 +15,7 @@ import { openEngine } from "./open-engine.ts";
 import { openRunFolder } from "./run-folder.ts";
 import { loadStart, openStart } from "./start-weights.ts";
 import { resumeLoop, runLoop } from "./train-loop.ts";
+import { recordTuning } from "./tuning.ts";
 
 const SAMPLES = 64;
 const SAMPLE_STEPS = 100;
@@ -25,7 +26,7 @@ export async function runPretraining(given: Config): Promise<void> {
   const config = { ...given, model: { ...given.model, prediction_type: prediction } };
   const { train } = await openData(config);
   const folder = await openRunFolder(config);
-  const { engine, gpu, close } = await openEngine(config);
+  const { engine, gpu, tuning, close } = await openEngine(config, folder.resumed ? folder.path : null);
   const o = config.pretrain;
   const run = new Pretraining(engine, scheduleOf(config.diffusion), config);
   const { trainer } = run;
@@ -37,6 +38,7 @@ export async function runPretraining(given: Config): Promise<void> {
     `run: ${folder.path}; prior with ${trainer.set.count} parameters; ${train.name}, ${train.length / (train.versions ?? 1)} pictures`,
   );
   console.log(`memory: ${formatBytes(peak)} of GPU memory at most`);
+  await recordTuning(folder.path, tuning);
   const { finished } = await runLoop({
     label: "pretrain",
     folder,

@@ -81,15 +81,21 @@ export async function openRunFolder(config: Config, label = config.algo.deg): Pr
   }
 }
 
-/** The configuration of the run that `exp.resume` would go on with, or null when there is none yet. */
-export async function storedConfig(config: Config): Promise<Config | null> {
+/** The folder of the run that `exp.resume` would go on with, or null when there is none yet. */
+export async function storedFolder(config: Config): Promise<string | null> {
   const name = config.exp.name ?? (await lastName(config));
   if (name === null) return null;
   const place = runPaths(config, name);
   await settle(place);
-  const file = path.join(place.path, CONFIG);
-  const yaml = await readFile(file, "utf8").catch(() => null);
-  return yaml === null ? null : configFromYaml(yaml, file);
+  return (await namesIn(place.path)).includes(CONFIG) ? place.path : null;
+}
+
+/** The configuration of that run. */
+export async function storedConfig(config: Config): Promise<Config | null> {
+  const folder = await storedFolder(config);
+  if (folder === null) return null;
+  const file = path.join(folder, CONFIG);
+  return configFromYaml(await readFile(file, "utf8"), file);
 }
 
 interface Place {

@@ -11,9 +11,10 @@ import { formatBytes, formatCount } from "./format.ts";
 import { predictedPeak } from "./memory.ts";
 import { openEngine, type OpenedEngine } from "./open-engine.ts";
 import { createProgress } from "./progress.ts";
-import { openRunFolder, type RunFolder } from "./run-folder.ts";
+import { openRunFolder, storedFolder, type RunFolder } from "./run-folder.ts";
 import { exportTransform, saveGrid, savePictures, writeResults } from "./run-results.ts";
 import { resumeLoop, runLoop, statsFile, type LoopResult } from "./train-loop.ts";
+import { recordTuning } from "./tuning.ts";
 import { evaluationOptions, setUpRun, withRunWeights, type Run } from "./train-setup.ts";
 
 const SAMPLES = 4;
@@ -24,7 +25,7 @@ export async function runTraining(config: Config): Promise<void> {
   const data = await openData(config);
   const side = data.train.side;
   const task = await openTask(config, side, data.train.channels);
-  const opened = await openEngine(config);
+  const opened = await openEngine(config, config.exp.resume ? await storedFolder(config) : null);
   try {
     const folder = await openRunFolder(config);
     if (folder.resumed && existsSync(path.join(folder.path, "summary.json"))) {
@@ -38,6 +39,7 @@ export async function runTraining(config: Config): Promise<void> {
       describe(folder, run, data, peak);
       return run;
     });
+    await recordTuning(folder.path, opened.tuning);
     await resumeLoop(folder, run.fineTuning.trainer);
     const trained = await fineTune(folder, run, data.validation);
     if (!trained.finished) {

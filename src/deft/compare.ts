@@ -27,7 +27,7 @@ export interface Method {
   /** Ascending timesteps. */
   readonly ts: readonly number[];
   /** A network of its own beside the prior: its calls so far, and the bytes of its weights. */
-  readonly network?: { readonly calls: () => number; readonly bytes: number };
+  readonly network?: { readonly calls: () => number; readonly bytes: number; readonly release: () => void };
 }
 
 /** What one method took. */
@@ -57,7 +57,7 @@ export interface ComparedBatch extends Pick<Restored, "count" | "original" | "me
 export interface ComparisonOptions {
   readonly engine: Engine;
   readonly schedule: Schedule;
-  readonly prior: Pick<Prior, "denoise" | "calls">;
+  readonly prior: Pick<Prior, "denoise" | "calls" | "release">;
   readonly task: Task;
   readonly seed: number;
   /** Samples of each method; one where it draws nothing. */
@@ -131,6 +131,7 @@ export class Comparison {
     const batch = await openBatch(this.#o, data, first, count);
     try {
       if (!this.#warm.has(count)) await this.#warmUp(batch);
+      this.#release();
       const level = this.#o.engine.device.pool.stats.live;
       const pictures = new Map<RowName, Float32Array>();
       const deviations = new Map<string, Float32Array>();
@@ -176,6 +177,7 @@ export class Comparison {
         this.leftOut.set(name, error.message.replace(`${name}: `, ""));
         continue;
       }
+      this.#release();
       // Weights of its own in the forms that kernels keep of them are nothing that other methods need.
       if (isFirst && method.network) this.#foreignBytes += method.network.bytes + stats.live - before;
     }
@@ -187,6 +189,12 @@ export class Comparison {
     const draws = seededDraws(engine, { seed, sample, first });
     const problem: Problem = { engine, schedule, prior: prior.denoise, operator, y, ts: method.ts, draws };
     return method.algorithm.sample(problem, method.options);
+  }
+
+  /** Frees what networks keep to run again faster: each method's memory is its own. */
+  #release(): void {
+    this.#o.prior.release();
+    for (const { network } of this.methods) network?.release();
   }
 
   /** The samples of a method; `level`: memory in use when nothing but it was there to run. */
@@ -211,6 +219,7 @@ export class Comparison {
     this.#tallies.set(name, tally);
     const own = () => method.network?.calls() ?? 0;
     const before = { prior: prior.calls, own: own() };
+    this.#release();
     // Measuring the methods before may have left something behind.
     const others = pool.stats.live - level + metricBytes + (method.network ? 0 : this.#foreignBytes);
     pool.resetPeak();

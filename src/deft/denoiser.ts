@@ -52,24 +52,6 @@ export function impliedEps(
   });
 }
 
-/**
- * (z − ε)·ᾱ_t^(−g/2): its square is the error of ε weighted by ᾱ_t^(−g). g = 0 counts errors of ε alike (Ho et al. 2020), g = 1
- * those of v = √ᾱ_t ε − √(1−ᾱ_t) x, as ‖v − v̂‖² = ‖ε − ε̂‖²/ᾱ_t (Salimans & Ho 2022, section 4).
- */
-export function weightedResidual(
-  schedule: Schedule,
-  z: Tensor,
-  eps: Tensor,
-  t: ArrayLike<number>,
-  power: number,
-): Tensor {
-  return z.engine.scope(() => {
-    const a = coefficient(z.engine, schedule, t, (v) => v ** (-power / 2));
-    const b = coefficient(z.engine, schedule, t, (v) => -(v ** (-power / 2)));
-    return lincomb(a, z, b, eps);
-  });
-}
-
 /** ε_θ(x_t, t) of some network; `calls` counts network evaluations of one image. */
 export interface Denoiser {
   (xt: Tensor, t: ArrayLike<number>): Tensor;
@@ -90,4 +72,30 @@ export function epsilonFrom(type: PredictionType, schedule: Schedule, network: D
       const b = coefficient(xt.engine, schedule, t, (v) => Math.sqrt(1 - v));
       return lincomb(a, network(xt, t), b, xt);
     });
+}
+
+/**
+ * (z − ε)·ᾱ_t^(−g/2) of a network of either kind as known + factor·output, known [N, C, H, W] and factor [N]. Its square is the error
+ * of ε weighted by ᾱ_t^(−g): g = 0 counts errors of ε alike (Ho et al. 2020), g = 1 those of v = √ᾱ_t ε − √(1−ᾱ_t) x, as
+ * ‖v − v̂‖² = ‖ε − ε̂‖²/ᾱ_t (Salimans & Ho 2022, section 4).
+ */
+export function weightedResidual(
+  type: PredictionType,
+  schedule: Schedule,
+  { xt, z, t, power }: { xt: Tensor; z: Tensor; t: ArrayLike<number>; power: number },
+): { known: Tensor; factor: Tensor } {
+  const { engine } = xt;
+  const weight = (v: number): number => v ** (-power / 2);
+  const ofImages = (f: (alphaBar: number) => number): Tensor =>
+    engine.tensor(Float32Array.from(t, (v) => f(schedule.alphaBar(v))));
+  const isEps = type === "epsilon";
+  return engine.scope(() => ({
+    known: lincomb(
+      ofImages(weight),
+      z,
+      ofImages((v) => (isEps ? 0 : -weight(v) * Math.sqrt(1 - v))),
+      xt,
+    ),
+    factor: ofImages((v) => -weight(v) * (isEps ? 1 : Math.sqrt(v))),
+  }));
 }

@@ -6,7 +6,7 @@ import { drawTimesteps, streamOf, streams, upload, type Batches } from "./batche
 import type { Config } from "./config/schema.ts";
 import { HTransform, type HTransformConfig } from "./htransform.ts";
 import { measure } from "./likelihood.ts";
-import { deftLoss } from "./loss.ts";
+import { deftLossData, squaredError } from "./loss.ts";
 import type { Operator } from "./operator.ts";
 import type { Prior } from "./prior.ts";
 import { deftPredict, type Predict } from "./sample.ts";
@@ -28,6 +28,7 @@ export class FineTuning {
   readonly hTransform: HTransform;
   readonly trainer: Trainer;
   readonly #o: FineTuningOptions;
+  readonly #planned: ReturnType<Trainer["planned"]>;
 
   constructor(o: FineTuningOptions) {
     this.#o = o;
@@ -36,7 +37,12 @@ export class FineTuning {
     initialise(set, o.config.exp.seed);
     const { beta, update_after_step: updateAfterStep, update_every: updateEvery } = o.config.algo.ema;
     this.trainer = new Trainer(set, { beta, updateAfterStep, updateEvery });
+    this.#planned = this.trainer.planned(this.#loss);
   }
+
+  /** Of the conditioning, z − ε_θ, and t as the h-transform takes it. */
+  readonly #loss = (conditioning: Tensor, target: Tensor, ...t: Tensor[]): Tensor =>
+    squaredError(target, this.hTransform.apply(conditioning, t));
 
   /** Learning rate of the next step. */
   get lr(): number {
@@ -50,7 +56,7 @@ export class FineTuning {
     const { seed } = config.exp;
     const step = this.trainer.steps;
     const { inChannels, imageSize } = prior.network.config;
-    return this.trainer.step(this.lr, () => {
+    return engine.scope(() => {
       const x = upload(engine, batch.values, batch.count, inChannels, imageSize);
       const first = step * config.algo.finetune_args.batch_size;
       const operator = task.operator(
@@ -60,10 +66,19 @@ export class FineTuning {
       const z = randomNormal(engine, x.shape, { seed, stream: streamOf(streams.noise, step) });
       const y = engine.noGrad(() => measureNoisy(engine, operator, x, task, { seed, step }));
       const t = drawTimesteps(batch.count, schedule.numTimesteps, seed, step);
-      const [options, hTransform] = [task.condition, this.hTransform];
-      const inputs = { schedule, prior: prior.denoise, hTransform, operator, options, x, y, z, t };
+      const options = task.condition;
+      const data = deftLossData({ schedule, prior: prior.denoise, operator, options, x, y, z, t });
+      const inputs: [Tensor, Tensor, ...Tensor[]] = [
+        data.conditioning,
+        data.target,
+        ...this.hTransform.prepare(engine, t),
+      ];
+      this.hTransform.calls++;
+      const { dropout } = this.hTransform;
+      if (dropout.rate === 0) return this.#planned(this.lr, inputs);
+      // Which values are dropped differs from step to step.
       const dropped = { seed, stream: streamOf(streams.dropout, step) };
-      return hTransform.dropout.during(dropped, () => deftLoss(inputs).loss);
+      return this.trainer.step(this.lr, () => dropout.during(dropped, () => this.#loss(...inputs)));
     });
   }
 

@@ -6,6 +6,7 @@ import { UNet, type UNetConfig } from "../nn/unet.ts";
 import {
   lincomb,
   mul,
+  Plan,
   reshape,
   ShapeError,
   silu,
@@ -31,6 +32,7 @@ export class HTransform {
   calls = 0;
   readonly #net: UNet;
   readonly #gate: Layer;
+  #plan: Plan | undefined;
 
   constructor(config: HTransformConfig) {
     this.config = config;
@@ -60,15 +62,39 @@ export class HTransform {
 
   /** h = NN(inputs, t) − s(t)·g, g the last outChannels channels of the inputs [N, inChannels, H, W]. */
   forward(inputs: Tensor, t: ArrayLike<number>): Tensor {
-    const { inChannels, outChannels, useResidual, epsilonBased } = this.config;
+    const { engine } = inputs;
     this.calls++;
-    if (!useResidual) return this.#net.forward(inputs, t);
+    return engine.scope(() => {
+      const prepared = this.prepare(engine, t);
+      if (engine.recording) return this.apply(inputs, prepared);
+      this.#plan ??= new Plan(engine, (x, ...rest) => [this.apply(x as Tensor, rest)], {
+        // The weights, or their average.
+        reads: () => this.declarations.list.map((p) => p.value),
+      });
+      return this.#plan.run([inputs, ...prepared])[0] as Tensor;
+    });
+  }
+
+  /** t as `apply` takes it. */
+  prepare(engine: Engine, t: ArrayLike<number>): Tensor[] {
+    return this.#net.prepare(engine, t);
+  }
+
+  /** `forward` as a pure function of tensors, uncounted, which a Plan can replay. */
+  apply(inputs: Tensor, prepared: readonly Tensor[]): Tensor {
+    const { inChannels, outChannels, useResidual, epsilonBased } = this.config;
+    if (!useResidual) return this.#net.apply(inputs, prepared);
     return inputs.engine.scope(() => {
       const [n, , h, w] = [inputs.dim(0), inputs.dim(1), inputs.dim(2), inputs.dim(3)];
-      const out = this.#net.forward(inputs, t);
+      const out = this.#net.apply(inputs, prepared);
       const g = slice(inputs, [0, inChannels - outChannels, 0, 0], [n, inChannels, h, w]);
-      const s = reshape(this.gate(inputs.engine, t), [n, 1, 1, 1]);
+      const s = reshape(this.#gate(prepared[0] as Tensor), [n, 1, 1, 1]);
       return lincomb(1, out, epsilonBased ? -1 : 1, mul(g, s));
     });
+  }
+
+  /** Frees what it keeps to run again faster. */
+  release(): void {
+    this.#plan?.dispose();
   }
 }

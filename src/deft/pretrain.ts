@@ -3,7 +3,16 @@
 import { ParameterSet } from "../nn/parameter.ts";
 import { initialise } from "../nn/state.ts";
 import { UNet } from "../nn/unet.ts";
-import { affine, randomNormal, square, sum, type Engine, type Tensor } from "../tensor/index.ts";
+import {
+  affine,
+  lincomb,
+  Plan,
+  randomNormal,
+  square,
+  sum,
+  type Engine,
+  type Tensor,
+} from "../tensor/index.ts";
 import { drawTimestepsFrom, streamOf, streams, upload, type Batches } from "./batches.ts";
 import type { Config } from "./config/schema.ts";
 import { addNoise, epsilonFrom, weightedResidual, type Denoiser, type PredictionType } from "./denoiser.ts";
@@ -33,6 +42,9 @@ export class Pretraining {
   readonly trainer: Trainer;
   /** ε_θ of the weights in training. */
   readonly #denoise: Denoiser;
+  readonly #prediction: PredictionType;
+  readonly #planned: ReturnType<Trainer["planned"]>;
+  readonly #sampling: Plan;
   readonly #engine: Engine;
   readonly #schedule: Schedule;
   readonly #options: Config["pretrain"];
@@ -46,13 +58,24 @@ export class Pretraining {
     this.#seed = config.exp.seed;
     this.#cumulative = timestepDistribution(schedule, config.pretrain.timestep_power);
     this.network = new UNet(priorConfig(config.model));
-    this.#denoise = epsilonFrom(predictionOf(config.model.prediction_type), schedule, (xt, t) =>
-      this.network.forward(xt, t),
+    this.#prediction = predictionOf(config.model.prediction_type);
+    this.#sampling = new Plan(engine, (xt, ...t) => [this.network.apply(xt as Tensor, t)], {
+      reads: () => this.network.declarations.list.map((p) => p.value),
+    });
+    this.#denoise = epsilonFrom(this.#prediction, schedule, (xt, t) =>
+      engine.scope(() => this.#sampling.run([xt, ...this.network.prepare(engine, t)])[0] as Tensor),
     );
     const set = new ParameterSet(engine, this.network.declarations.list, { trainable: true });
     initialise(set, this.#seed);
     this.trainer = new Trainer(set, { beta: config.pretrain.ema_beta, updateAfterStep: 0, updateEvery: 1 });
+    this.#planned = this.trainer.planned(this.#loss);
   }
+
+  /** Of the parts of the weighted residual, x_t, and t as the network takes it. */
+  readonly #loss = (known: Tensor, factor: Tensor, xt: Tensor, ...t: Tensor[]): Tensor => {
+    const residual = lincomb(1, known, factor, this.network.apply(xt, t));
+    return affine(sum(square(residual), { axes: null }), 1 / known.size, 0);
+  };
 
   /** Learning rate of the next step. */
   get lr(): number {
@@ -64,16 +87,24 @@ export class Pretraining {
   step(batch: Awaited<ReturnType<Batches["get"]>>): Tensor {
     const [engine, step, seed] = [this.#engine, this.trainer.steps, this.#seed];
     const { inChannels, imageSize } = this.network.config;
-    return this.trainer.step(this.lr, () => {
+    return engine.scope(() => {
       const x = upload(engine, batch.values, batch.count, inChannels, imageSize);
       const z = randomNormal(engine, x.shape, { seed, stream: streamOf(streams.noise, step) });
       const t = drawTimestepsFrom(batch.count, this.#cumulative, seed, step);
       const xt = addNoise(this.#schedule, x, z, t);
       const power = this.#options.alpha_bar_power;
+      const { known, factor } = weightedResidual(this.#prediction, this.#schedule, { xt, z, t, power });
+      const inputs: [Tensor, Tensor, Tensor, ...Tensor[]] = [
+        known,
+        factor,
+        xt,
+        ...this.network.prepare(engine, t),
+      ];
+      const { dropout } = this.network;
+      if (dropout.rate === 0) return this.#planned(this.lr, inputs);
+      // Which values are dropped differs from step to step.
       const dropped = { seed, stream: streamOf(streams.dropout, step) };
-      const eps = this.network.dropout.during(dropped, () => this.#denoise(xt, t));
-      const residual = weightedResidual(this.#schedule, z, eps, t, power);
-      return affine(sum(square(residual), { axes: null }), 1 / x.size, 0);
+      return this.trainer.step(this.lr, () => dropout.during(dropped, () => this.#loss(...inputs)));
     });
   }
 

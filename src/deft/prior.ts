@@ -2,7 +2,7 @@
 import { ParameterSet } from "../nn/parameter.ts";
 import { loadWeights, type WeightSource } from "../nn/state.ts";
 import { UNet, type UNetConfig } from "../nn/unet.ts";
-import type { Engine } from "../tensor/index.ts";
+import { Plan, type Engine, type Tensor } from "../tensor/index.ts";
 import { epsilonFrom, type Denoiser, type PredictionType } from "./denoiser.ts";
 import type { Schedule } from "./schedule.ts";
 
@@ -23,14 +23,19 @@ export class Prior {
   /** Network calls so far, a batch counting one. */
   calls = 0;
 
+  readonly #plan: Plan;
+
   private constructor(network: UNet, parameters: ParameterSet, { prediction, schedule }: PriorOptions) {
     this.network = network;
+    const { engine } = parameters;
+    this.#plan = new Plan(engine, (xt, ...prepared) => [network.apply(xt as Tensor, prepared)]);
     // Samplers that take gradients through the prior shall not need the memory of all its blocks at once.
     network.recompute = true;
     this.parameters = parameters;
     this.denoise = epsilonFrom(prediction, schedule, (xt, t) => {
       this.calls++;
-      return this.network.forward(xt, t);
+      if (engine.recording) return network.forward(xt, t);
+      return engine.scope(() => this.#plan.run([xt, ...network.prepare(engine, t)])[0] as Tensor);
     });
   }
 
@@ -47,5 +52,15 @@ export class Prior {
     });
     await loadWeights(parameters, source, "", what);
     return new Prior(network, parameters, options);
+  }
+
+  /** Frees what it keeps to run again faster. */
+  release(): void {
+    this.#plan.dispose();
+  }
+
+  dispose(): void {
+    this.#plan.dispose();
+    this.parameters.dispose();
   }
 }

@@ -3,7 +3,7 @@ import { Adam } from "../nn/adam.ts";
 import { emaDecay, type EmaOptions } from "../nn/ema.ts";
 import type { ParameterSet } from "../nn/parameter.ts";
 import { loadWeights, readState, writeState, type NamedArray, type WeightSource } from "../nn/state.ts";
-import type { Tensor } from "../tensor/index.ts";
+import { Plan, type Tensor } from "../tensor/index.ts";
 
 /** Prefixes of the tensors in a training checkpoint. */
 const PREFIX = { model: "model.", average: "ema_model.", m: "adam.m.", v: "adam.v." } as const;
@@ -14,6 +14,7 @@ export class Trainer {
   /** Flat tensors of the averaged weights. */
   readonly average: readonly Tensor[];
   readonly #ema: EmaOptions;
+  readonly #plans: Plan[] = [];
 
   constructor(set: ParameterSet, ema: EmaOptions) {
     this.set = set;
@@ -30,18 +31,32 @@ export class Trainer {
 
   /** Records one step with learning rate `lr`; the loss tensor is the caller's to read and dispose of. */
   step(lr: number, loss: () => Tensor): Tensor {
+    return this.set.engine.scope(() => this.#descend(lr, () => this.#gradients(loss())));
+  }
+
+  /**
+   * Steps whose loss is a pure function of tensors (tensor/plan.ts): it and its gradients are recorded once for each set of shapes and
+   * replayed. Called with the learning rate and the inputs; the loss tensor is the caller's to read and dispose of.
+   */
+  planned(loss: (...inputs: Tensor[]) => Tensor): (lr: number, inputs: readonly Tensor[]) => Tensor {
+    const plan = new Plan(this.set.engine, (...inputs) => [this.#gradients(loss(...inputs))]);
+    this.#plans.push(plan);
+    return (lr, inputs) => this.#descend(lr, () => plan.run(inputs)[0] as Tensor);
+  }
+
+  /** Gathers the gradients of a loss. */
+  #gradients(value: Tensor): Tensor {
     const { set, adam } = this;
-    const { engine } = set;
-    return engine.scope(() => {
-      const value = loss();
-      const gradients = engine.gradients(
-        value,
-        set.parameters.map((p) => p.value),
-      );
-      const decay = emaDecay(adam.steps, this.#ema);
-      adam.step(gradients, lr, { flat: this.average, decay });
-      return value;
-    });
+    const weights = set.parameters.map((p) => p.value);
+    set.engine.scope(() => adam.gather(set.engine.gradients(value, weights)));
+    return value;
+  }
+
+  #descend(lr: number, gathered: () => Tensor): Tensor {
+    const { adam } = this;
+    const value = gathered();
+    adam.step(lr, { flat: this.average, decay: emaDecay(adam.steps, this.#ema) });
+    return value;
   }
 
   /** Runs `fn` with the averaged weights in place. */
@@ -71,6 +86,7 @@ export class Trainer {
   }
 
   dispose(): void {
+    for (const plan of this.#plans) plan.dispose();
     this.adam.dispose();
     for (const t of this.average) t.dispose();
   }

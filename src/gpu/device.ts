@@ -1,13 +1,28 @@
 // The device: adapter, requested limits and features, errors. Knows buffers and submits, nothing of numerics.
 import { DeviceError } from "./errors.ts";
-import { Pool } from "./pool.ts";
+import { Pool, type PoolBuffer } from "./pool.ts";
 import { Queue } from "./queue.ts";
+import type { Recorder } from "./recorder.ts";
+import { Scratch } from "./scratch.ts";
+
+/** Kernel variants that were measured to be the fastest of an adapter, by problem (src/kernels/variant.ts). */
+export interface Tuning {
+  /** Where they come from, for messages. */
+  readonly source: string;
+  readonly variants: ReadonlyMap<string, string>;
+}
 
 export interface DeviceOptions {
   /** Forces kernel variants, "base" or "family:variant,…" (src/kernels/variant.ts). */
   kernels?: string;
+  /** Names variants by problem, before the kernels' own rules and after `kernels`; the same table gives the same bits. */
+  tuning?: Tuning;
+  /** Told of each choice of a variant: the problem, the variant, and what lists all that can run. For tuning. */
+  picked?: (problem: string, variant: string, able: () => string[]) => void;
   /** Uses subgroup matrices (tensor cores) for f16 where the adapter has them; an experiment of Dawn's. */
   matrices?: boolean;
+  /** Plans replay what they recorded; false: they run their function each time, for who wants to see its launches. Default true. */
+  replays?: boolean;
   /** Bytes of freed buffers kept for reuse. */
   poolBytes?: number;
   /** Told of each promise that waits for the GPU: where the platform polls, it can rest until that settles. */
@@ -47,7 +62,11 @@ export class Device {
   readonly matrix: MatrixSizes | null;
   readonly pool: Pool;
   readonly queue: Queue;
+  readonly scratch: Scratch;
   readonly kernels: string;
+  readonly replays: boolean;
+  readonly tuning: Tuning;
+  readonly picked: DeviceOptions["picked"];
   /** Compiled pipelines, bind groups and variant choices by key; owned by src/kernels. */
   readonly cache = new Map<string, unknown>();
   /** Bound where a kernel's optional input is absent. */
@@ -63,9 +82,13 @@ export class Device {
     this.subgroupSize = gpu.features.has("subgroups") && fixed ? (info.subgroupMinSize ?? 0) : 0;
     this.matrix = options.matrices && fixed && gpu.features.has(MATRICES) ? matrixOf(info) : null;
     this.pool = new Pool(gpu, options.poolBytes ?? 2 ** 30);
-    this.queue = new Queue(gpu, options.waiting);
-    this.kernels = options.kernels ?? "";
     this.placeholder = gpu.createBuffer({ size: 256, usage: GPUBufferUsage.STORAGE, label: "placeholder" });
+    this.queue = new Queue(gpu, this.placeholder, options.waiting);
+    this.scratch = new Scratch(this.pool, () => this.queue.flush());
+    this.kernels = options.kernels ?? "";
+    this.replays = options.replays ?? true;
+    this.tuning = options.tuning ?? { source: "tuning", variants: new Map() };
+    this.picked = options.picked;
     gpu.onuncapturederror = (event) => {
       this.queue.failure ??= new DeviceError(event.error.message);
     };
@@ -73,6 +96,29 @@ export class Device {
       if (lost.reason !== "destroyed")
         this.queue.failure ??= new DeviceError(`the GPU device was lost: ${lost.message}`);
     });
+  }
+
+  /** What takes the commands of a plan while it is recorded. */
+  get recorder(): Recorder | null {
+    return this.queue.recorder;
+  }
+
+  /** Runs `fn` with `recorder` in place of queue and pool; null: with these themselves, inside of a recording too. */
+  record<T>(recorder: Recorder | null, fn: () => T): T {
+    const before = this.queue.recorder;
+    this.queue.recorder = this.pool.recorder = recorder;
+    try {
+      return fn();
+    } finally {
+      this.queue.recorder = this.pool.recorder = before;
+    }
+  }
+
+  /** A buffer of its own with these bytes; the pool's `discard` destroys it. */
+  constant(data: Uint8Array<ArrayBuffer>, label: string, kind?: "uniform"): PoolBuffer {
+    const made = this.pool.reserve(Math.ceil(data.byteLength / 256) * 256, label, kind);
+    this.record(null, () => this.queue.upload(made.buffer, data));
+    return made;
   }
 
   /** Waits for the GPU and destroys freed buffers over the pool's cap; for long loops, now and then. */

@@ -42,5 +42,6 @@ function dryGpu(like: GPUDevice): GPUDevice {
 
 /** A dry device that takes the same kernel variants as `like`. What is read from it is zeros. */
 export function dryDevice(like: Device): Device {
-  return new Device(dryGpu(like.gpu), like.info, { kernels: like.kernels, matrices: like.matrix !== null });
+  const { kernels, tuning } = like;
+  return new Device(dryGpu(like.gpu), like.info, { kernels, tuning, matrices: like.matrix !== null });
 }

@@ -3,6 +3,7 @@
 // with the same buffers free gets the same ones again, and bind groups made for them are found in the cache. Buffers are only
 // destroyed behind a fence (trim), never while a command may use them.
 import { DeviceError } from "./errors.ts";
+import type { Recorder } from "./recorder.ts";
 
 export interface PoolBuffer {
   readonly buffer: GPUBuffer;
@@ -35,6 +36,8 @@ export class Pool {
   #created = 0;
   readonly #cap: number;
   readonly stats: MemoryStats = { live: 0, pooled: 0, peak: 0 };
+  /** While a plan is recorded, what hands out names instead of memory. */
+  recorder: Recorder | null = null;
 
   /** @param cap bytes kept for reuse at most (trimmed behind a fence) */
   constructor(device: GPUDevice, cap: number) {
@@ -43,7 +46,47 @@ export class Pool {
   }
 
   acquire(bytes: number, label: string): PoolBuffer {
+    if (this.recorder) return this.recorder.acquire(bytes, label);
     const size = sizeClass(bytes);
+    this.#count(size, bytes, label);
+    const reused = this.#free.get(size)?.pop();
+    if (reused) {
+      this.stats.pooled -= size;
+      return reused;
+    }
+    return this.#create(size, label, GPUBufferUsage.STORAGE);
+  }
+
+  release(freed: PoolBuffer): void {
+    if (this.recorder?.release(freed)) return;
+    const { size, serial } = freed;
+    let list = this.#free.get(size);
+    if (!list) this.#free.set(size, (list = []));
+    let at = list.length;
+    while (at > 0 && (list[at - 1] as PoolBuffer).serial < serial) at--;
+    list.splice(at, 0, freed);
+    this.stats.live -= size;
+    this.stats.pooled += size;
+  }
+
+  /** A buffer of its own of just this size, which goes back by `discard` alone. */
+  reserve(size: number, label: string, kind: "storage" | "uniform" = "storage"): PoolBuffer {
+    this.#count(size, size, label);
+    return this.#create(size, label, kind === "storage" ? GPUBufferUsage.STORAGE : GPUBufferUsage.UNIFORM);
+  }
+
+  /** Destroys a reserved buffer. Only call when no recorded command is left unsubmitted. */
+  discard({ buffer, size }: PoolBuffer): void {
+    buffer.destroy();
+    this.stats.live -= size;
+  }
+
+  #create(size: number, label: string, kind: number): PoolBuffer {
+    const usage = kind | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    return { buffer: this.#device.createBuffer({ size, usage, label }), size, serial: this.#created++ };
+  }
+
+  #count(size: number, bytes: number, label: string): void {
     const limit = Math.min(
       this.#device.limits.maxBufferSize,
       this.#device.limits.maxStorageBufferBindingSize,
@@ -54,24 +97,6 @@ export class Pool {
       );
     this.stats.live += size;
     this.stats.peak = Math.max(this.stats.peak, this.stats.live);
-    const reused = this.#free.get(size)?.pop();
-    if (reused) {
-      this.stats.pooled -= size;
-      return reused;
-    }
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-    return { buffer: this.#device.createBuffer({ size, usage, label }), size, serial: this.#created++ };
-  }
-
-  release(freed: PoolBuffer): void {
-    const { size, serial } = freed;
-    let list = this.#free.get(size);
-    if (!list) this.#free.set(size, (list = []));
-    let at = list.length;
-    while (at > 0 && (list[at - 1] as PoolBuffer).serial < serial) at--;
-    list.splice(at, 0, freed);
-    this.stats.live -= size;
-    this.stats.pooled += size;
   }
 
   resetPeak(): void {

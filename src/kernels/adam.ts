@@ -1,20 +1,23 @@
 import type { Device } from "../gpu/device.ts";
 import { defineKernel, grid1d } from "./kernel.ts";
 import { each, type Values } from "./shader.ts";
-import { declareVariants, pickVariant } from "./variant.ts";
+import { defineVariants, type Variant } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 const grid = ({ n4 }: { n4: number }, { RUN }: Values): [number, number] => grid1d(n4, 64 * Number(RUN));
 const values = each("RUN", 1, 8);
-export const adam = defineKernel(wgsl.adam, "adam", { grid, values });
-export const adamEma = defineKernel(wgsl.adam, "adam_ema", { grid, values });
-export const emaOnly = defineKernel(wgsl.adam, "ema_only", { grid, values });
+export const adam = defineKernel(wgsl.adam, "adam", { grid, values, varies: true });
+export const adamEma = defineKernel(wgsl.adam, "adam_ema", { grid, values, varies: true });
+export const emaOnly = defineKernel(wgsl.adam, "ema_only", { grid, values, varies: true });
 
-declareVariants("adam", ["run", "base"]);
 // Neighbouring lanes with neighbouring vec4s coalesce on a GPU; a CPU's lane prefers a run of its own.
-const variants = [
-  { name: "run", when: (d: Device) => d.software, values: { RUN: 8 } },
+interface AdamVariant extends Variant<null> {
+  readonly values: Values;
+}
+const variants: readonly AdamVariant[] = [
+  { name: "run", wins: (d) => d.software, values: { RUN: 8 } },
   { name: "base", values: { RUN: 1 } },
 ];
+const pick = defineVariants<null, AdamVariant>("adam", variants, () => "");
 /** The variant's constants, for the launches above. */
-export const adamValues = (device: Device): Values => pickVariant(device, "adam", variants, null).values;
+export const adamValues = (device: Device): Values => pick(device, null).values;

@@ -5,7 +5,7 @@ import type { AttentionShape } from "./attention-shape.ts";
 import { castKernel } from "./cast.ts";
 import { defineKernel, storedAs, storedInFours, type HasBuffer } from "./kernel.ts";
 import { combine, each, type Values } from "./shader.ts";
-import { broadcasts, declareVariants, LANES, pickVariant, type Variant } from "./variant.ts";
+import { broadcasts, countClass, defineVariants, halfName, LANES, type Variant } from "./variant.ts";
 import { withWorkspace } from "./workspace.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
@@ -31,13 +31,15 @@ interface Problem extends AttentionShape {
   readonly half: boolean;
 }
 const variants: readonly Variant<Problem>[] = [
-  { name: "matrix", when: (device, { half }) => half && device.matrix !== null },
-  { name: "subgroup", when: broadcasts },
+  { name: "matrix", can: (device, { half }) => half && device.matrix !== null },
+  { name: "subgroup", can: broadcasts },
   { name: "base" },
 ];
-declareVariants(
+const pick = defineVariants(
   "attention",
-  variants.map((v) => v.name),
+  variants,
+  ({ t, d, heads, images, half }: Problem, device: Device) =>
+    `t${t} d${d} n${countClass(heads * images)}${half ? ` ${halfName(device)}` : ""}`,
 );
 
 /** out = softmax(scale·qᵀk)·vᵀ of each head and lse, the logarithm of each query's sum (the matrix variant leaves it out). */
@@ -48,7 +50,7 @@ export function attentionForward(
 ): void {
   const { qkv, out } = buffers;
   const { t, d, heads, images, headStride: head, partStride: part } = shape;
-  const { name } = pickVariant(device, "attention", variants, { ...shape, half: qkv.half ?? false });
+  const { name } = pick(device, { ...shape, half: qkv.half ?? false });
   if (name === "matrix") return matrixAttention(device, { qkv, out }, shape);
   const params = { t, d, heads, images, image: 3 * heads * d * t, head, part, scale: 1 / Math.sqrt(d) };
   const values = { ...vectors(t), Q: t % 4 === 0 ? storedInFours(qkv) : storedAs(qkv) };

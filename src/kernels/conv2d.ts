@@ -18,11 +18,13 @@ import {
   winogradWeightGradient,
 } from "./conv2d-winograd.ts";
 import type { HasBuffer } from "./kernel.ts";
-import { declareVariants, pickVariant, type Variant } from "./variant.ts";
+import { countClass, defineVariants, halfName, type Variant } from "./variant.ts";
 
-/** A convolution, and whether x and w are f16: gradients are made in f32 alone. */
+/** A convolution, what is computed of it, and whether x and w are f16 (gradients are made in f32 alone) and w constant. */
 interface Problem extends ConvShape {
+  readonly pass: "forward" | "input" | "weights";
   readonly half: boolean;
+  readonly constant: boolean;
 }
 
 interface ConvVariant extends Variant<Problem> {
@@ -34,7 +36,7 @@ interface ConvVariant extends Variant<Problem> {
 const variants: readonly ConvVariant[] = [
   {
     name: "matrix",
-    when: (device, { half }) => half && device.matrix !== null,
+    can: (device, { half }) => half && device.matrix !== null,
     forward: matrixForward,
     // Gradients are of f32, so that these are never asked for.
     inputGradient: baseInputGradient,
@@ -42,14 +44,14 @@ const variants: readonly ConvVariant[] = [
   },
   {
     name: "winograd",
-    when: canWinograd,
+    can: canWinograd,
     forward: winogradForward,
     inputGradient: winogradInputGradient,
     weightGradient: winogradWeightGradient,
   },
   {
     name: "product",
-    when: canUnfold,
+    can: canUnfold,
     forward: productForward,
     inputGradient: productInputGradient,
     weightGradient: productWeightGradient,
@@ -61,10 +63,17 @@ const variants: readonly ConvVariant[] = [
     weightGradient: baseWeightGradient,
   },
 ];
-declareVariants(
-  "conv2d",
-  variants.map((v) => v.name),
-);
+const nameOf = (q: Problem, device: Device): string => {
+  const window = `${q.kh}x${q.kw} s${q.stride} p${q.padY}x${q.padX}`;
+  const kept = `${q.half ? ` ${halfName(device)}` : ""}${q.constant ? " constant" : ""}`;
+  return `${q.pass} ${window} ${q.c}>${q.o} ${q.h}x${q.w} n${countClass(q.n)}${kept}`;
+};
+const pick = defineVariants("conv2d", variants, nameOf);
+/** What a gradient is of. */
+const gradient = (pass: "input" | "weights", s: ConvShape, w?: HasBuffer): Problem => ({
+  ...s,
+  ...{ pass, half: false, constant: w?.derived !== undefined },
+});
 
 /** Of the bias gradient: `plane` pixels of o channels of n images. */
 interface Planes {
@@ -72,29 +81,37 @@ interface Planes {
   readonly o: number;
   readonly plane: number;
 }
-const biasVariants = [
+interface BiasVariant extends Variant<Planes> {
+  readonly biasGradient: (device: Device, buffers: { dy: HasBuffer; out: HasBuffer }, s: Planes) => void;
+}
+const biasVariants: readonly BiasVariant[] = [
   {
     name: "product",
-    when: canSumChannels,
+    can: canSumChannels,
     biasGradient: productBiasGradient,
   },
   { name: "base", biasGradient: baseBiasGradient },
 ];
+const pickBias = defineVariants(
+  "conv2d",
+  biasVariants,
+  ({ n, o, plane }: Planes) => `bias ${o}x${plane} n${countClass(n)}`,
+);
 
 /** out[n,o,oh,ow] = conv(x, w) + bias. */
 export function convForward(device: Device, buffers: ForwardBuffers, s: ConvShape): void {
-  const half = buffers.x.half ?? false;
-  pickVariant(device, "conv2d", variants, { ...s, half }).forward(device, buffers, s);
+  const problem = { ...s, half: buffers.x.half ?? false, constant: buffers.w.derived !== undefined };
+  pick(device, { ...problem, pass: "forward" }).forward(device, buffers, s);
 }
 
 /** out[n,c,h,w] = the gradient of sum(conv(x, w)·dy) by x, + bias[c] for transposed convolution. */
 export function convInputGradient(device: Device, buffers: InputGradientBuffers, s: ConvShape): void {
-  pickVariant(device, "conv2d", variants, { ...s, half: false }).inputGradient(device, buffers, s);
+  pick(device, gradient("input", s, buffers.w)).inputGradient(device, buffers, s);
 }
 
 /** out[o,c,kh,kw] = the gradient of sum(conv(x, w)·dy) by w. */
 export function convWeightGradient(device: Device, buffers: WeightGradientBuffers, s: ConvShape): void {
-  pickVariant(device, "conv2d", variants, { ...s, half: false }).weightGradient(device, buffers, s);
+  pick(device, gradient("weights", s)).weightGradient(device, buffers, s);
 }
 
 /** out[o] = sum of dy[n,o,plane] over images and pixels. */
@@ -103,9 +120,5 @@ export function convBiasGradient(
   buffers: { dy: HasBuffer; out: HasBuffer },
   s: Planes,
 ): void {
-  pickVariant<Planes, (typeof biasVariants)[number]>(device, "conv2d", biasVariants, s).biasGradient(
-    device,
-    buffers,
-    s,
-  );
+  pickBias(device, s).biasGradient(device, buffers, s);
 }

@@ -7,6 +7,7 @@ import * as wgsl from "./wgsl.gen.ts";
 const whole: Values = { V: 4, T: "vec4f" };
 const ragged: Values = { V: 1, T: "f32" };
 const kernel = defineKernel(wgsl.dropout, "main", {
+  varies: true,
   grid: ({ images, blocks }) => grid1d(images * blocks, 64),
   values: [whole, ragged],
 });

@@ -2,7 +2,7 @@
 import type { Device } from "../gpu/device.ts";
 import { grid1d } from "./kernel.ts";
 import { each, type Values } from "./shader.ts";
-import { declareVariants, pickVariant, type Variant } from "./variant.ts";
+import { countClass, defineVariants, type Variant } from "./variant.ts";
 
 interface Runs extends Variant<number> {
   readonly per: number;
@@ -12,18 +12,15 @@ interface Runs extends Variant<number> {
 const LONG = 8192;
 
 const variants: readonly Runs[] = [
-  { name: "run16", when: (device, n) => device.software && n >= LONG, per: 16 },
-  { name: "run4", when: (device) => device.software, per: 4 },
+  { name: "run16", wins: (device, n) => device.software && n >= LONG, per: 16 },
+  { name: "run4", wins: (device) => device.software, per: 4 },
   { name: "base", per: 1 },
 ];
-declareVariants(
-  "elementwise",
-  variants.map((v) => v.name),
-);
+const pick = defineVariants("elementwise", variants, (n: number) => `n${countClass(n)}`);
 
 /** The constant PER of such a kernel for n elements (vec4s where it moves vec4s). */
 export function runs(device: Device, n: number): { PER: number } {
-  return { PER: pickVariant(device, "elementwise", variants, n).per };
+  return { PER: pick(device, n).per };
 }
 
 /** Every choice of it. */

@@ -1,7 +1,7 @@
 import type { Device } from "../gpu/device.ts";
 import { defineKernel, grid1d, storedAs, storedInFours, type HasBuffer } from "./kernel.ts";
 import { combine, each } from "./shader.ts";
-import { declareVariants, pickVariant } from "./variant.ts";
+import { countClass, defineVariants, type Variant } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 interface Params {
@@ -34,22 +34,12 @@ const base = {
   forward: defineKernel(wgsl.groupNorm, "forward", { grid, values: storedForms }),
   backward: defineKernel(wgsl.groupNorm, "backward", { grid, values: forms }),
 };
-const lanes = each("WG", 4, 8, 16, 32, 64);
+const LANES = [4, 8, 16, 32, 64];
+const lanes = each("WG", ...LANES);
 const subgroup = {
   forward: defineKernel(wgsl.groupNormSubgroup, "forward", { grid, values: combine(lanes, storedForms) }),
   backward: defineKernel(wgsl.groupNormSubgroup, "backward", { grid, values: combine(lanes, forms) }),
 };
-
-declareVariants("group-norm", ["subgroup", "base"]);
-const variants = [
-  {
-    name: "subgroup",
-    when: (d: Device) => d.software && d.subgroupSize > 0,
-    kernels: subgroup,
-    values: (d: Device): Record<string, number> => ({ WG: d.subgroupSize }),
-  },
-  { name: "base", kernels: base, values: (): Record<string, number> => ({}) },
-];
 
 /** What a launch needs beside the buffers; `size` counts the values of one channel. */
 export interface GroupNormProblem {
@@ -61,13 +51,36 @@ export interface GroupNormProblem {
   readonly silu: boolean;
 }
 
+interface Problem extends GroupNormProblem {
+  readonly pass: "forward" | "backward";
+}
+interface NormVariant extends Variant<Problem> {
+  readonly kernels: typeof base | typeof subgroup;
+  readonly values: (d: Device) => Record<string, number>;
+}
+const variants: readonly NormVariant[] = [
+  {
+    name: "subgroup",
+    can: (d) => LANES.includes(d.subgroupSize),
+    wins: (d) => d.software,
+    kernels: subgroup,
+    values: (d) => ({ WG: d.subgroupSize }),
+  },
+  { name: "base", kernels: base, values: () => ({}) },
+];
+const pick = defineVariants(
+  "group-norm",
+  variants,
+  (q: Problem) => `${q.pass} ${q.channels}/${q.groups} of ${q.size} n${countClass(q.batch)}`,
+);
+
 type Names = "x" | "gamma" | "beta";
 type Given = Record<Names, HasBuffer> & { scale_shift: HasBuffer | null };
 
-function plan(device: Device, q: GroupNormProblem, scaled: boolean) {
+function plan(device: Device, q: Problem, scaled: boolean) {
   const vec4 = q.size % 4 === 0;
   const cells = vec4 ? q.size / 4 : q.size;
-  const variant = pickVariant(device, "group-norm", variants, q);
+  const variant = pick(device, q);
   return {
     kernels: variant.kernels,
     params: {
@@ -93,7 +106,11 @@ export function groupNormForward(
   buffers: Given & { out: HasBuffer; moments: HasBuffer },
   problem: GroupNormProblem,
 ): void {
-  const { kernels, params, values } = plan(device, problem, buffers.scale_shift !== null);
+  const { kernels, params, values } = plan(
+    device,
+    { ...problem, pass: "forward" },
+    buffers.scale_shift !== null,
+  );
   const X = values.V === 4 ? storedInFours(buffers.x) : storedAs(buffers.x);
   kernels.forward(device, buffers, params, { ...values, X });
 }
@@ -103,7 +120,11 @@ export function groupNormBackward(
   buffers: Given & { dy: HasBuffer; stats: HasBuffer; out: HasBuffer; sums: HasBuffer },
   problem: GroupNormProblem,
 ): void {
-  const { kernels, params, values } = plan(device, problem, buffers.scale_shift !== null);
+  const { kernels, params, values } = plan(
+    device,
+    { ...problem, pass: "backward" },
+    buffers.scale_shift !== null,
+  );
   kernels.backward(device, buffers, params, values);
 }
 

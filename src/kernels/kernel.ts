@@ -1,15 +1,12 @@
 // Runs WGSL: pipelines, bind groups, parameters, launch limits. Knows buffers and numbers, never tensors or gradients.
 import type { Device } from "../gpu/device.ts";
 import { KernelError } from "../gpu/errors.ts";
+import type { Binding, Program } from "../gpu/launch.ts";
 import type { PoolBuffer } from "../gpu/pool.ts";
 import { expand, type Entries, type Entry, type Shader, type Values } from "./shader.ts";
 
 /** Anything with a buffer: a tensor fits without this layer knowing what a tensor is. */
-export interface HasBuffer {
-  readonly buffer: GPUBuffer;
-  /** Byte range; the whole buffer without one. */
-  readonly offset?: number;
-  readonly bytes?: number;
+export interface HasBuffer extends Binding {
   /** Its numbers are f16; f32 if absent. */
   readonly half?: boolean;
   /** Of a constant: what kernels made from it and keep while it lives, by name (transformed weights). */
@@ -24,14 +21,11 @@ export interface KernelOptions<P> {
   readonly grid: (params: P, values: Values) => readonly number[];
   /** Sets of constants that launches pass; of endless ones (sizes of a window) some. Tests compile each. */
   readonly values?: readonly Values[];
+  /** Its parameters differ from call to call (random numbers, the number of a step), so a plan cannot replay it. */
+  readonly varies?: boolean;
 }
 
 export type Kernel<E> = (device: Device, buffers: Buffers<E>, params: Params<E>, values?: Values) => void;
-
-interface Built {
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-}
 
 const MAX_GROUPS = 65535;
 
@@ -45,17 +39,14 @@ export function grid1d(n: number, size: number): [number, number] {
   return groups <= MAX_GROUPS ? [groups, 1] : [MAX_GROUPS, Math.ceil(groups / MAX_GROUPS)];
 }
 
-/** Numbers of live objects, so that bind groups can be cached by the identity of their buffers. */
-const ids = new WeakMap<object, number>();
-let nextId = 1;
-function idOf(object: object): number {
-  let id = ids.get(object);
-  if (id === undefined) ids.set(object, (id = nextId++));
-  return id;
-}
-
 /** Compiles one variant; errors reach the device. */
-export function compile(device: Device, shader: Shader<Entries>, entry: Entry, values: Values): Built {
+export function compile(
+  device: Device,
+  shader: Shader<Entries>,
+  entry: Entry,
+  values: Values,
+  key = "",
+): Program {
   const { code, lines } = expand(shader, values);
   const label = `${shader.name}/${entry.name} ${JSON.stringify(values)}`;
   const module = device.gpu.createShaderModule({ code, label });
@@ -94,7 +85,15 @@ export function compile(device: Device, shader: Shader<Entries>, entry: Entry, v
     layout: device.gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
     compute: { module, entryPoint: entry.name },
   });
-  return { pipeline, layout };
+  const uniformBytes = Math.max(16, Math.ceil((entry.params.length * 4) / 16) * 16);
+  return {
+    key,
+    pipeline,
+    layout,
+    bindings: entry.buffers.map((b) => b.binding),
+    uniform: entry.uniform,
+    uniformBytes,
+  };
 }
 
 /** Every kernel and the sets of constants that it is compiled with. */
@@ -127,19 +126,17 @@ export function defineKernel<E extends Entries, K extends keyof E & string>(
   return (device, buffers, params, values = {}) => {
     let key = prefix;
     for (const constant in values) key += ` ${constant}=${values[constant]}`;
-    let built = device.cache.get(key) as Built | undefined;
-    if (!built) device.cache.set(key, (built = compile(device, shader, entry, values)));
+    let program = device.cache.get(key) as Program | undefined;
+    if (!program) device.cache.set(key, (program = compile(device, shader, entry, values, key)));
+    if (options.varies && device.recorder)
+      throw new KernelError(
+        `${prefix}: differs from call to call, a plan cannot replay it; run it outside of the plan`,
+      );
     const given = buffers as Record<string, HasBuffer | null>;
-    let groupKey = key;
-    for (const b of entry.buffers) {
-      const bound = given[b.name];
-      if (!bound && b.access !== "read") throw new KernelError(`${key}: no buffer for ${b.name}`);
-      groupKey += bound ? `,${idOf(bound.buffer)}` : ",";
-      if (bound?.bytes !== undefined) groupKey += `+${bound.offset ?? 0}:${bound.bytes}`;
-    }
-    const groups = bindGroups(device);
-    let group = groups.get(groupKey);
-    if (!group) groups.set(groupKey, (group = bind(device, built, entry, given)));
+    const bound = entry.buffers.map((b) => given[b.name] ?? null);
+    entry.buffers.forEach((b, i) => {
+      if (!bound[i] && b.access !== "read") throw new KernelError(`${key}: no buffer for ${b.name}`);
+    });
     for (let i = 0; i < fields.length; i++) {
       const { field, view } = fields[i] as (typeof fields)[number];
       const v = (params as Record<string, number>)[field];
@@ -152,33 +149,6 @@ export function defineKernel<E extends Entries, K extends keyof E & string>(
       throw new KernelError(
         `${key}: grid ${grid.join("x")} of ${JSON.stringify(params)}; each side 1 to ${MAX_GROUPS}`,
       );
-    device.queue.dispatch(built.pipeline, group, entry.uniform < 0 ? undefined : raw, grid);
+    device.queue.dispatch({ program, buffers: bound, params: entry.uniform < 0 ? undefined : raw, grid });
   };
-}
-
-function bind(
-  device: Device,
-  { layout }: Built,
-  { name, buffers, params, uniform }: Entry,
-  given: Record<string, HasBuffer | null>,
-): GPUBindGroup {
-  const entries: GPUBindGroupEntry[] = buffers.map((b) => {
-    const { buffer, offset = 0, bytes } = given[b.name] ?? { buffer: device.placeholder };
-    return {
-      binding: b.binding,
-      resource: bytes === undefined ? { buffer } : { buffer, offset, size: bytes },
-    };
-  });
-  const size = Math.max(16, Math.ceil((params.length * 4) / 16) * 16);
-  if (uniform >= 0) entries.push({ binding: uniform, resource: { buffer: device.queue.params, size } });
-  return device.gpu.createBindGroup({ label: name, layout, entries });
-}
-
-/** Bind groups by kernel and buffers; dropped whole when many have gathered (buffers come from a pool, so the set is small). */
-const MAX_GROUPS_CACHED = 16384;
-function bindGroups(device: Device): Map<string, GPUBindGroup> {
-  let map = device.cache.get("bind-groups") as Map<string, GPUBindGroup> | undefined;
-  if (!map) device.cache.set("bind-groups", (map = new Map()));
-  if (map.size > MAX_GROUPS_CACHED) map.clear();
-  return map;
 }

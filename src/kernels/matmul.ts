@@ -3,7 +3,7 @@ import type { Device } from "../gpu/device.ts";
 import { defineKernel, storedAs, storedInFours, type HasBuffer } from "./kernel.ts";
 import { matrixSizes, matrixValues } from "./matrix.ts";
 import { combine, each, type Values } from "./shader.ts";
-import { broadcasts, declareVariants, LANES, pickVariant, type Variant } from "./variant.ts";
+import { broadcasts, countClass, defineVariants, halfName, LANES, type Variant } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 /**
@@ -120,24 +120,23 @@ interface Problem extends Product {
 const variants: readonly Variant<Problem>[] = [
   {
     name: "matrix",
-    when: (device, { halves, sum }) => halves.a && halves.b && (sum ?? 1) === 1 && device.matrix !== null,
+    can: (device, { halves, sum }) => halves.a && halves.b && (sum ?? 1) === 1 && device.matrix !== null,
   },
   {
     name: "small",
-    when: (device, p) =>
-      device.software &&
-      !p.halves.a &&
-      !p.halves.b &&
-      !p.halves.c &&
-      p.m * p.n * p.k * (p.sum ?? 1) * matrixCount(p) <= SMALL,
+    can: (_, { halves, m }) => !halves.a && !halves.b && !halves.c && m <= 4 * 65535,
+    wins: (device, p) => device.software && p.m * p.n * p.k * (p.sum ?? 1) * matrixCount(p) <= SMALL,
   },
-  { name: "subgroup", when: broadcasts },
+  { name: "subgroup", can: broadcasts },
   { name: "base" },
 ];
-declareVariants(
-  "matmul",
-  variants.map((v) => v.name),
-);
+const nameOf = (p: Problem, device: Device): string => {
+  const { a, b, c } = p.halves;
+  const stored = a || b || c ? ` ${halfName(device)}:${a ? "a" : ""}${b ? "b" : ""}${c ? "c" : ""}` : "";
+  const turned = `${p.transposeA ? " at" : ""}${p.transposeB ? " bt" : ""}`;
+  return `${p.m}x${p.n}x${p.k}${turned} n${countClass(matrixCount(p))} s${countClass(p.sum ?? 1)}${stored}`;
+};
+const pick = defineVariants("matmul", variants, nameOf);
 
 const aligned = (place: Place, length: number): boolean =>
   [length, place.line, place.start, place.outer, place.inner, place.sum].every((v) => (v ?? 0) % 4 === 0);
@@ -185,7 +184,7 @@ export function matmulKernel(device: Device, buffers: ProductBuffers, product: P
   const bound = { a: buffers.a, b: buffers.b, c: buffers.c, bias: buffers.bias ?? null };
   const half = (b: HasBuffer): boolean => b.half ?? false;
   const halves = { a: half(buffers.a), b: half(buffers.b), c: half(buffers.c) };
-  const { name } = pickVariant(device, "matmul", variants, { ...product, halves });
+  const { name } = pick(device, { ...product, halves });
   if (name === "matrix") {
     const scalars = { AV: 0, BV: 0, CV: 0, AT: "f16", BT: "f16", CT: storedAs(buffers.c) };
     matrix(device, bound, params, { ...values, ...scalars, ...matrixSizes(device) });

@@ -8,9 +8,9 @@ const grid = ({ images, blocks }: { images: number; blocks: number }): [number, 
 const whole: Values = { V: 4, T: "vec4f", W: "vec4u" };
 const ragged: Values = { V: 1, T: "f32", W: "u32" };
 const values = [whole, ragged];
-const uniformValues = defineKernel(wgsl.random, "uniform_values", { grid, values });
-const normalValues = defineKernel(wgsl.random, "normal_values", { grid, values });
-const words = defineKernel(wgsl.random, "words", { grid, values });
+const uniformValues = defineKernel(wgsl.random, "uniform_values", { grid, values, varies: true });
+const normalValues = defineKernel(wgsl.random, "normal_values", { grid, values, varies: true });
+const words = defineKernel(wgsl.random, "words", { grid, values, varies: true });
 
 export interface Draw {
   readonly images: number;

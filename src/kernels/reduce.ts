@@ -1,7 +1,7 @@
 import type { Device } from "../gpu/device.ts";
 import { defineKernel, grid1d, type HasBuffer } from "./kernel.ts";
 import { combine, each } from "./shader.ts";
-import { declareVariants, pickVariant } from "./variant.ts";
+import { defineVariants, type Variant } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 const folds = combine(
@@ -38,12 +38,22 @@ export interface Fold {
   readonly root: boolean;
 }
 
-declareVariants("reduce", ["runs", "base"]);
+type Line = Pick<Fold, "outer" | "length" | "inner">;
+interface ReduceVariant extends Variant<Line> {
+  readonly strided: number;
+  readonly threads: number;
+  readonly atLeast: number;
+}
 // A CPU's lane prefers a run of its own; on a GPU neighbouring lanes read neighbouring cells, and many more are needed.
-const variants = [
-  { name: "runs", when: (d: Device) => d.software, strided: 0, threads: 2048, atLeast: 64 },
+const variants: readonly ReduceVariant[] = [
+  { name: "runs", wins: (d) => d.software, strided: 0, threads: 2048, atLeast: 64 },
   { name: "base", strided: 1, threads: 65536, atLeast: 16 },
 ];
+const pick = defineVariants(
+  "reduce",
+  variants,
+  ({ outer, length, inner }: Line) => `${outer}x${length}x${inner}`,
+);
 const LONGEST = 4096; // cells a thread folds; more would let rounding errors grow
 
 const cellsOf = (length: number, inner: number): { length: number; inner: number; vec4: boolean } => {
@@ -54,7 +64,7 @@ const cellsOf = (length: number, inner: number): { length: number; inner: number
 
 /** Chunks that give this device enough threads. */
 export function chunksFor(device: Device, outer: number, length: number, inner: number): number {
-  const { threads, atLeast } = pickVariant(device, "reduce", variants, null);
+  const { threads, atLeast } = pick(device, { outer, length, inner });
   const cells = cellsOf(length, inner);
   const wanted = Math.ceil(threads / (outer * cells.inner));
   const chunks = Math.max(
@@ -66,7 +76,7 @@ export function chunksFor(device: Device, outer: number, length: number, inner: 
 
 /** One round: x f32[outer, length, inner] to out f32[outer, chunks, inner]. */
 export function reduceRound(device: Device, x: HasBuffer, out: HasBuffer, fold: Fold): void {
-  const { strided } = pickVariant(device, "reduce", variants, null);
+  const { strided } = pick(device, fold);
   const { length, inner, vec4 } = cellsOf(fold.length, fold.inner);
   const { outer, chunks, scale } = fold;
   const params = { outer, length, inner, chunk: Math.ceil(length / chunks), chunks, scale };

@@ -2,7 +2,7 @@
 import type { Device } from "../gpu/device.ts";
 import { defineKernel, grid1d, type HasBuffer } from "./kernel.ts";
 import { each } from "./shader.ts";
-import { declareVariants, pickVariant, type Variant } from "./variant.ts";
+import { countClass, defineVariants, type Variant } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 /** Lines of `length` values that lie `stride` apart. */
@@ -24,17 +24,21 @@ const rows = {
   backward: defineKernel(wgsl.softmax, "rows_backward", byRow),
 };
 
-const variants: readonly Variant<Lines>[] = [
-  { name: "rows", when: (device, { stride }) => !device.software && stride === 1 },
+interface Problem extends Lines {
+  readonly pass: "forward" | "backward";
+}
+const variants: readonly Variant<Problem>[] = [
+  { name: "rows", can: (_, { stride }) => stride === 1, wins: (device) => !device.software },
   { name: "base" },
 ];
-declareVariants(
+const pick = defineVariants(
   "softmax",
-  variants.map((v) => v.name),
+  variants,
+  ({ pass, lines, length, stride }: Problem) => `${pass} ${length} s${stride} n${countClass(lines)}`,
 );
 
-const kernelsFor = (device: Device, problem: Lines) =>
-  pickVariant(device, "softmax", variants, problem).name === "rows" ? rows : lines;
+const kernelFor = <K extends Problem["pass"]>(device: Device, problem: Lines, pass: K) =>
+  (pick(device, { ...problem, pass }).name === "rows" ? rows : lines)[pass];
 
 /** out = softmax of each line of source, or its logarithm. */
 export function softmaxForward(
@@ -43,7 +47,7 @@ export function softmaxForward(
   problem: Lines,
   log: boolean,
 ): void {
-  kernelsFor(device, problem).forward(device, buffers, { ...problem }, { LOG: Number(log) });
+  kernelFor(device, problem, "forward")(device, buffers, { ...problem }, { LOG: Number(log) });
 }
 
 /** out = gradient of source, from the forward result and dy. */
@@ -53,5 +57,5 @@ export function softmaxBackward(
   problem: Lines,
   log: boolean,
 ): void {
-  kernelsFor(device, problem).backward(device, buffers, { ...problem }, { LOG: Number(log) });
+  kernelFor(device, problem, "backward")(device, buffers, { ...problem }, { LOG: Number(log) });
 }

@@ -27,17 +27,23 @@ export function withDerived(
   make: (into: HasBuffer) => void,
   fn: (derived: HasBuffer) => void,
 ): void {
-  if (!source.derived) {
+  if (!source.derived || device.recorder?.owns(source.buffer)) {
     withWorkspace(device, floats, name, (space) => {
       make(space);
       fn(space);
     });
     return;
   }
-  let kept = source.derived.get(name);
-  if (!kept) {
-    source.derived.set(name, (kept = device.pool.acquire(4 * floats, `kept ${name}`)));
-    make({ buffer: kept.buffer });
-  }
+  const { derived } = source;
+  let kept = derived.get(name);
+  // What is kept is made once, not in each replay of a plan.
+  if (!kept)
+    kept = device.record(null, () => {
+      const made = device.pool.acquire(4 * floats, `kept ${name}`);
+      derived.set(name, made);
+      make({ buffer: made.buffer });
+      return made;
+    });
+  device.recorder?.reads.set(kept, () => derived.get(name) === kept);
   fn({ buffer: kept.buffer });
 }

@@ -25,17 +25,17 @@ export class Adam {
     this.#options = { beta1, beta2, eps };
   }
 
+  /** Puts gradients, in the order of the parameters (null: zero), where `step` finds them. */
+  gather(gradients: readonly (Tensor | null)[]): void {
+    this.parameters.gather(gradients, this.#gradients);
+  }
+
   /**
-   * One step with learning rate `lr` on gradients in the order of the parameters (null: zero). With `average`, its flat
-   * tensors then become decay·average + (1 − decay)·weights (decay null: untouched).
+   * One step with learning rate `lr` on the gathered gradients. With `average`, its flat tensors then become
+   * decay·average + (1 − decay)·weights (decay null: untouched).
    */
-  step(
-    gradients: readonly (Tensor | null)[],
-    lr: number,
-    average?: { flat: readonly Tensor[]; decay: number | null },
-  ): void {
+  step(lr: number, average?: { flat: readonly Tensor[]; decay: number | null }): void {
     const { parameters: set } = this;
-    set.gather(gradients, this.#gradients);
     this.steps++;
     set.flat.forEach((params, i) => {
       const ema = average && average.decay !== null ? (average.flat[i] as Tensor) : null;

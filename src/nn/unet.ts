@@ -162,12 +162,7 @@ export class UNet {
   recompute = false;
   readonly dropout: Dropout;
   readonly declarations: Declarations;
-  readonly #embed: (
-    engine: Engine,
-    t: ArrayLike<number>,
-    labels: ArrayLike<number> | null,
-    probe: Probe | undefined,
-  ) => Tensor;
+  readonly #embed: (prepared: readonly Tensor[], probe: Probe | undefined) => Tensor;
   readonly #encoder: readonly Sequence[];
   readonly #middle: Block;
   readonly #decoder: readonly Sequence[] = [];
@@ -184,15 +179,10 @@ export class UNet {
       c.numClasses === null
         ? null
         : d.in("label_emb").add("weight", [c.numClasses, embChannels], { normal: 1 });
-    this.#embed = (engine, t, labels, probe) => {
-      const emb = time(timestepEmbedding(engine, t, c.modelChannels));
+    this.#embed = ([angles, labels], probe) => {
+      const emb = time(angles as Tensor);
       probe?.("time_embed", emb);
-      if (!table) return emb;
-      if (!labels || labels.length !== t.length)
-        throw new ShapeError(
-          `unet: class-conditional network needs one label an image; got ${labels?.length ?? 0} for ${t.length}`,
-        );
-      return add(emb, embedding(table.value, engine.tensor(Uint32Array.from(labels))));
+      return table ? add(emb, embedding(table.value, labels as Tensor)) : emb;
     };
     const { blocks, widths, channels: top, factor: deepest } = encoder(d, c, this.dropout);
     this.#encoder = blocks;
@@ -237,19 +227,34 @@ export class UNet {
   }
 
   /**
-   * All channels of the last layer. x [N, inChannels, H, W] with H and W multiples of 2^(levels-1); t: N real numbers in
-   * 0…999; labels: N class numbers when the network is class-conditional.
+   * What `apply` takes beside x, as tensors: the sinusoidal embedding of t [N, modelChannels], t N real numbers in 0…999; and the class
+   * numbers [N] when the network is class-conditional.
    */
+  prepare(engine: Engine, t: ArrayLike<number>, labels: ArrayLike<number> | null = null): Tensor[] {
+    const angles = timestepEmbedding(engine, t, this.config.modelChannels);
+    if (this.config.numClasses === null) return [angles];
+    if (!labels || labels.length !== t.length)
+      throw new ShapeError(
+        `unet: class-conditional network needs one label an image; got ${labels?.length ?? 0} for ${t.length}`,
+      );
+    return [angles, engine.tensor(Uint32Array.from(labels))];
+  }
+
+  /** All channels of the last layer. x [N, inChannels, H, W] with H and W multiples of 2^(levels-1); the rest as in `prepare`. */
   forwardAll(
     x: Tensor,
     t: ArrayLike<number>,
     labels: ArrayLike<number> | null = null,
     probe?: Probe,
   ): Tensor {
-    this.#check(x, t);
+    return x.engine.scope(() => this.#run(x, this.prepare(x.engine, t, labels), probe));
+  }
+
+  #run(x: Tensor, prepared: readonly Tensor[], probe?: Probe): Tensor {
+    this.#check(x, prepared[0]?.dim(0) ?? 0);
     const call = this.recompute ? this.#again() : plainly;
     return x.engine.scope(() => {
-      const emb = this.#embed(x.engine, t, labels, probe);
+      const emb = this.#embed(prepared, probe);
       // As ADM in float16: features and convolutions' weights, between the first layer and the last.
       const half = this.declarations.list.some((p) => p.value.half);
       const skips = encode(this.#encoder, half ? cast(x, "f16") : x, emb, probe, call);
@@ -281,15 +286,20 @@ export class UNet {
   }
 
   /** ε_θ(x_t, t): the first outChannels channels. Arguments as in forwardAll. */
-  forward(x: Tensor, t: ArrayLike<number>, labels: ArrayLike<number> | null = null, probe?: Probe): Tensor {
-    if (!this.config.learnSigma) return this.forwardAll(x, t, labels, probe);
+  forward(x: Tensor, t: ArrayLike<number>, labels: ArrayLike<number> | null = null): Tensor {
+    return x.engine.scope(() => this.apply(x, this.prepare(x.engine, t, labels)));
+  }
+
+  /** The same as a pure function of tensors, which a Plan can replay. */
+  apply(x: Tensor, prepared: readonly Tensor[]): Tensor {
+    if (!this.config.learnSigma) return this.#run(x, prepared);
     return x.engine.scope(() => {
-      const all = this.forwardAll(x, t, labels, probe);
+      const all = this.#run(x, prepared);
       return slice(all, [0, 0, 0, 0], [all.dim(0), this.config.outChannels, all.dim(2), all.dim(3)]);
     });
   }
 
-  #check(x: Tensor, t: ArrayLike<number>): void {
+  #check(x: Tensor, times: number): void {
     const [n, c, h, w] = [x.dim(0), x.dim(1), x.dim(2), x.dim(3)];
     const multiple = 2 ** (this.config.channelMult.length - 1);
     if (c !== this.config.inChannels)
@@ -298,7 +308,7 @@ export class UNet {
       throw new ShapeError(
         `unet: image ${h}x${w}; both sides must be multiples of ${multiple} for ${this.config.channelMult.length} levels`,
       );
-    if (t.length !== n) throw new ShapeError(`unet: ${t.length} timesteps for ${n} images`);
+    if (times !== n) throw new ShapeError(`unet: ${times} timesteps for ${n} images`);
   }
 }
 

@@ -115,12 +115,12 @@ export class Engine {
   }
 
   /**
-   * Runs `fn` with a tape of its own: recorded and used inside, dropped at the end, the outer tape untouched. For
-   * recomputation inside a backward rule.
+   * Runs `fn` with a tape of its own: recorded (unless told otherwise) and used inside, dropped at the end, the outer tape untouched.
+   * For recomputation inside a backward rule, and for plans.
    */
-  withTape<T>(fn: () => T): T {
+  withTape<T>(fn: () => T, isRecording = true): T {
     const [outer, recording] = [this.takeNodes(), this.#recording];
-    this.#recording = true;
+    this.#recording = isRecording;
     try {
       return fn();
     } finally {

@@ -29,6 +29,11 @@ export class Storage {
     return this.#memory.buffer;
   }
 
+  /** False once the last handle is gone. */
+  get isAlive(): boolean {
+    return this.#references > 0;
+  }
+
   retain(): this {
     this.#references++;
     return this;
@@ -80,7 +85,11 @@ export class Tensor {
   }
 
   get buffer(): GPUBuffer {
-    return this.storage.buffer;
+    const { storage } = this;
+    const { recorder } = this.engine.device;
+    // A plan reads it again in each replay.
+    if (recorder && !recorder.owns(storage.buffer)) recorder.reads.set(storage, () => storage.isAlive);
+    return storage.buffer;
   }
 
   get storage(): Storage {

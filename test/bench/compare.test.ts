@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { compareCosts, median, summarise } from "../../bench/compare.mjs";
+import { compareCosts, fastest, median, summarise } from "../../bench/compare.mjs";
 
 describe("median and spread", () => {
   test("of odd and even numbers of runs, in any order", () => {
@@ -47,5 +47,17 @@ describe("a run beside the baseline", () => {
   test("one run gives no spread and is refused", () => {
     expect(() => verdict([10], [10, 11])).toThrow(/conv: 1 run; expected two or more/);
     expect(() => verdict([10, 11], [10])).toThrow(/conv: 1 run/);
+  });
+});
+
+describe("the fastest variant", () => {
+  test("is another than the usual one if it wins by more than the spread of either", () => {
+    expect(fastest("a", { a: [10, 10.1, 9.9], b: [9, 9.1, 8.9], c: [9.5, 9.5, 9.5] })).toBe("b");
+    expect(fastest("a", { a: [10, 10.1, 9.9], b: [9, 9.6, 8.4] })).toBe(null);
+    expect(fastest("a", { a: [10, 11, 9], b: [9, 9.1, 8.9] })).toBe(null);
+  });
+  test("is the usual one if that is the fastest or as fast", () => {
+    expect(fastest("a", { a: [8, 8.1], b: [9, 9.1] })).toBe(null);
+    expect(fastest("a", { a: [8, 8], b: [8, 8] })).toBe(null);
   });
 });

@@ -51,7 +51,7 @@ function spy(name: string, seen: Seen[]): Algorithm {
 
 function setting(engine: Engine, methods: readonly Method[], samples: number) {
   const { config } = resolveConfig(["model=phantoms", "algo.deg=sr2", "algo.sigma_y=0.2"]);
-  const prior = gaussianDenoiser(engine, schedule, gaussian);
+  const prior = Object.assign(gaussianDenoiser(engine, schedule, gaussian), { release: () => undefined });
   let clock = 0;
   const comparison = new Comparison(
     {

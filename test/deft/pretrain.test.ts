@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { Batches, drawTimestepsFrom, streamOf, streams } from "../../src/deft/batches.ts";
 import { resolveConfig } from "../../src/deft/config/resolve.ts";
-import { epsilonFrom, weightedResidual } from "../../src/deft/denoiser.ts";
+import { addNoise, epsilonFrom, weightedResidual } from "../../src/deft/denoiser.ts";
 import { scheduleOf } from "../../src/deft/networks.ts";
 import { phantoms } from "../../src/deft/phantoms.ts";
 import { Pretraining, timestepDistribution } from "../../src/deft/pretrain.ts";
-import { randomNormal } from "../../src/tensor/index.ts";
+import { lincomb, randomNormal } from "../../src/tensor/index.ts";
 import { testEngine } from "../helpers/engine.ts";
 
 const SIDE = 8;
@@ -126,7 +126,9 @@ test("with power 1 the squared residual is the error of v = √ᾱ ε − √(1�
   const t = [10, 300, 700, 950];
   const draw = (stream: number) => randomNormal(engine, SHAPE, { seed: 3, stream });
   const [x, z, eps] = [draw(1), draw(2), draw(3)];
-  const residual = weightedResidual(schedule, z, eps, t, 1);
+  const xt = addNoise(schedule, x, z, t);
+  const { known, factor } = weightedResidual("epsilon", schedule, { xt, z, t, power: 1 });
+  const residual = lincomb(1, known, factor, eps);
   const [vx, vz, ve, got] = [await x.read(), await z.read(), await eps.read(), await residual.read()];
   const size = got.length / BATCH;
   got.forEach((r, i) => {
@@ -136,7 +138,7 @@ test("with power 1 the squared residual is the error of v = √ᾱ ε − √(1�
     const error = s * vz[i]! - n * vx[i]! - (s * ve[i]! - n * picture);
     expect(Math.abs(r - error)).toBeLessThan(1e-5 * Math.max(1, Math.abs(error)));
   });
-  for (const tensor of [x, z, eps, residual]) tensor.dispose();
+  for (const tensor of [x, z, eps, xt, known, factor, residual]) tensor.dispose();
 });
 
 test("ε from v̂: √ᾱ v̂ + √(1−ᾱ) x_t, the noise itself where v̂ is v", async () => {

@@ -56,6 +56,7 @@ const guidanceOf = (inputs: Tensor): Tensor => {
 interface Control {
   readonly declarations: Declarations;
   forward(inputs: Tensor, t: ArrayLike<number>): Tensor;
+  release?(): void;
 }
 
 /** h = −θ g. */
@@ -119,6 +120,7 @@ function make(
     calls: () => setting.network.calls,
     dispose() {
       soc.trainer.dispose();
+      control.release?.();
       set.dispose();
       setting.dispose();
     },

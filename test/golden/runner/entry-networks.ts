@@ -10,7 +10,7 @@ import { encoderOf, hTransformOf, load, unetOf } from "./networks.ts";
 /** Networks of an entry with their memory; dispose() when done. */
 export class Networks {
   readonly #entry: Entry;
-  readonly #sets: ParameterSet[] = [];
+  readonly #sets: { dispose(): void }[] = [];
 
   constructor(entry: Entry) {
     this.#entry = entry;
@@ -50,7 +50,7 @@ export class Networks {
     const own = this.#entry.config;
     const net = hTransformOf("htransform_model" in own ? group(own, "htransform_model") : config, state);
     const { set } = await load(this.#entry.engine, net.declarations, state, { trainable });
-    this.#sets.push(set);
+    this.#sets.push(set, { dispose: () => net.release() });
     return { net, set };
   }
 

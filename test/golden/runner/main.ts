@@ -2,6 +2,7 @@
 // entries with such an id; GOLDEN_TIMES=1 prints the time of each; GOLDEN_HALF=1 adds the error of each prior in float16.
 import path from "node:path";
 import { adapterChoice, closeGpu, openGpu } from "../../../src/cli/dawn.ts";
+import { tuningOf } from "../../../src/cli/tuning.ts";
 import { Engine, openDevice } from "../../../src/tensor/index.ts";
 import { halfErrors } from "./half.ts";
 import { openFolder, type Folder } from "./manifest.ts";
@@ -12,7 +13,10 @@ async function main(path: string): Promise<number> {
   const folder = await openFolder(path);
   const gpu = await openGpu(adapterChoice());
   console.log(gpu.line);
-  const device = await openDevice(gpu.adapter, { kernels: process.env["DEFT_KERNEL"] ?? "" });
+  const device = await openDevice(gpu.adapter, {
+    kernels: process.env["DEFT_KERNEL"] ?? "",
+    tuning: await tuningOf(gpu.identity),
+  });
   const times = process.env["GOLDEN_TIMES"] === "1";
   const only = process.env["GOLDEN_ONLY"];
   const engine = new Engine(device);
