@@ -1,4 +1,5 @@
 import { statSync, type Stats } from "node:fs";
+import { RANDOM_WEIGHTS } from "../deft/config/forward-op.ts";
 import type { Config } from "../deft/config/schema.ts";
 import { UserError } from "../deft/errors.ts";
 import { priorFile } from "./prior-file.ts";
@@ -46,7 +47,8 @@ function refuse(lines: readonly (string | null)[]): void {
 }
 
 function checkOperator(o: Config["likelihood"]["forward_op"]): (string | null)[] {
-  const { kernel_filename: kernel, weights } = o;
+  const { kernel_filename: kernel } = o;
+  const weights = o.weights === RANDOM_WEIGHTS ? null : o.weights;
   return [
     checkFile("likelihood.forward_op.kernel_filename", kernel, "an .npy of two axes or a picture"),
     checkFile("likelihood.forward_op.weights", weights, "the kernel-wizard's weights"),

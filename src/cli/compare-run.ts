@@ -30,7 +30,12 @@ export async function runComparison(config: Config): Promise<void> {
     const order = subset(validation, [...epochOrder(validation.length, seed, 0, config.loader.shuffle)]);
     const { comparison, leftOut, peak } = await withRunWeights(config, async (weights) => {
       const parts = { config, task, channels, side, weights, ...compared(config) };
-      const { peak } = await forecast(engine.device, parts, order, batchesOf(config, order));
+      const { peak } = await forecast(
+        engine.device,
+        parts,
+        order,
+        batchesOf(config, order, config.compare.first),
+      );
       return { ...(await setUpComparison(engine, parts)), peak };
     });
     const folder = await openRunFolder(config, `compare-${deg}`);
@@ -40,12 +45,12 @@ export async function runComparison(config: Config): Promise<void> {
     );
     console.log(`memory: ${formatBytes(peak)} of GPU memory at most`);
     const batches: ComparedBatch[] = [];
-    for (const [first, count] of batchesOf(config, order)) {
+    for (const [first, count] of batchesOf(config, order, config.compare.first)) {
       const compared = await compareBatch(comparison, order, first, count);
       await saveComparedPictures(folder.path, order, compared);
       // Only the first batch is shown; the others keep their scores and deviations.
       const bare = { ...compared, pictures: new Map(), samples: new Map(), original: new Float32Array() };
-      batches.push(first === 0 ? compared : bare);
+      batches.push(batches.length === 0 ? compared : bare);
     }
     await writeComparison({
       folder,

@@ -108,15 +108,21 @@ const brief = (method: Method): Method => ({
   options: { ...method.options, ...method.warmUp },
 });
 
-/** First picture and count of each batch, as the evaluation of `train` takes them; the one picture that a deft_soc run learned. */
+/** First picture and count of each batch from picture `from` on, as the evaluation of `train` takes them; the one picture that a deft_soc run learned. */
 export function batchesOf(
   { algo, exp, loader }: Config,
   data: ImageDataset,
+  from = 0,
 ): [first: number, count: number][] {
   const { name, soc } = algo;
   if (name === "deft_soc" && exp.checkpoint !== null) return [[soc.picture, 1]];
-  const size = Math.min(loader.batch_size, data.length);
-  const all = loader.drop_last ? Math.max(1, Math.floor(data.length / size)) : Math.ceil(data.length / size);
+  const length = data.length - from;
+  if (length < 1)
+    throw new UserError(
+      `compare.first: ${data.name} holds out ${data.length} pictures; got ${from}; expected at most ${data.length - 1}`,
+    );
+  const size = Math.min(loader.batch_size, length);
+  const all = loader.drop_last ? Math.max(1, Math.floor(length / size)) : Math.ceil(length / size);
   const count = exp.smoke_test > 0 ? Math.min(exp.smoke_test, all) : all;
-  return Array.from({ length: count }, (_, b) => [b * size, Math.min(size, data.length - b * size)]);
+  return Array.from({ length: count }, (_, b) => [from + b * size, Math.min(size, length - b * size)]);
 }

@@ -1,7 +1,8 @@
 // The task of a run with what it needs from files: masks, a blur kernel, weights of a degradation's network.
 import { maskSide } from "../deft/config/degradation.ts";
 import type { Config } from "../deft/config/schema.ts";
-import type { KernelWizardWeights } from "../deft/kernel-wizard.ts";
+import { RANDOM_WEIGHTS } from "../deft/config/forward-op.ts";
+import { randomKernelWizard, type KernelWizardWeights } from "../deft/kernel-wizard.ts";
 import { generatedMasks, makeTask, type Task, type TaskFiles } from "../deft/task.ts";
 import { readKernel } from "../io/kernels.ts";
 import { openMasks } from "../io/masks.ts";
@@ -31,6 +32,7 @@ export async function readTaskFiles(config: Config): Promise<TaskFiles> {
 const GENERATOR = ["feature_extractor.", "adapter.", "recon_trunk."];
 
 async function readGenerator(file: string): Promise<KernelWizardWeights> {
+  if (file === RANDOM_WEIGHTS) return randomKernelWizard();
   const source = await openWeights(file);
   try {
     const names = source.names.filter((name) => GENERATOR.some((part) => name.startsWith(part)));

@@ -3,7 +3,7 @@ import type { Engine } from "../tensor/index.ts";
 import type { Footprint } from "./footprint.ts";
 import type { KernelWizardWeights } from "./kernel-wizard.ts";
 import type { MaskSource } from "./masks.ts";
-import type { ImageSize, Operator } from "./operator.ts";
+import type { Convention, ImageSize, Operator } from "./operator.ts";
 import type { BlurKernel, BlurOptions } from "./operators/blur.ts";
 import type { CtOptions } from "./operators/ct.ts";
 import type { PhaseOptions } from "./operators/phase-retrieval.ts";
@@ -60,8 +60,11 @@ export interface DegradationKind {
   readonly outShape?: (shape: ImageSize, n: number) => ImageSize;
   /** How the measurement lies on the image; absent: it is no picture of it (magnitudes, a sinogram), so none is read from a file. */
   readonly footprint?: (shape: ImageSize, n: number, resources: Resources) => Footprint;
-  /** About 1/‖A‖² where that is far from one: the factor of the guidance in the h-transform's input, in the convention "exact". */
-  readonly gain?: (shape: ImageSize, resources: Resources) => number;
+  /**
+   * About 1/‖A‖² where that is far from one: the factor that brings the convention's gradient Aᵀ(y − A x) to the size of the
+   * picture's error.
+   */
+  readonly gain?: (shape: ImageSize, n: number, resources: Resources, convention: Convention) => number;
   /** What can be done once for images of one shape, and the operators of its batches. */
   readonly prepare: (shape: ImageSize, n: number, resources: Resources) => Prepared;
 }

@@ -1,6 +1,7 @@
 // The generator of Tran et al. 2021 (Explore image deblurring via encoded blur kernel space): a sharp picture and the code of a blur
 // give a blurred picture.
 import { Declarations, fanIn, type Parameter } from "../nn/parameter.ts";
+import { drawInit } from "../nn/state.ts";
 import { conv2dLayer, type Layer } from "../nn/layers.ts";
 import {
   add,
@@ -8,8 +9,10 @@ import {
   conv2d,
   convTranspose2d,
   leakyRelu,
+  Philox,
   pixelShuffle,
   relu,
+  sizeOf,
   tanh,
   type Shape,
   type Tensor,
@@ -51,6 +54,27 @@ export function kernelWizardConfig(weights: KernelWizardWeights): KernelWizardCo
     backBlocks: blocks("recon_trunk."),
     kernelChannels: (weights.get(innermost)?.shape[0] ?? 0) - 8 * features,
   };
+}
+
+/** A small network of the same shape for trials without the published weights. */
+const SMALL: KernelWizardConfig = { features: 8, frontBlocks: 1, backBlocks: 1, kernelChannels: 8 };
+const SMALL_SEED = 0;
+/** Times the layers' own initial bounds, with which signals would die out. */
+const SMALL_SCALE = 2;
+
+/**
+ * Weights of a small network from a fixed seed: the same on every machine. What it makes of a picture is a fixed non-linear
+ * distortion, no camera's blur.
+ */
+export function randomKernelWizard(): KernelWizardWeights {
+  const { list } = new KernelWizard(SMALL).declarations;
+  return new Map(
+    list.map(({ name, shape, init }, k) => {
+      const draw = drawInit(init, new Philox(SMALL_SEED, k));
+      const data = Float32Array.from({ length: sizeOf(shape) }, () => SMALL_SCALE * draw());
+      return [name, { shape, data }];
+    }),
+  );
 }
 
 /** Sides are multiples of this: two halvings before the adapter, five inside. */

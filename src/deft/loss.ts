@@ -44,7 +44,7 @@ export function deftLossData(i: Omit<LossInputs, "hTransform">): LossData {
     return {
       xt,
       eps2,
-      conditioning: condition(i.operator, xt, x0Hat, i.y, i.options),
+      conditioning: condition(i.operator, xt, x0Hat, i.y, i.options, i.t),
       target: sub(i.z, eps2),
     };
   });

@@ -99,7 +99,7 @@ export function deftPredict(
   return (xt, t) => {
     const ts = new Float32Array(xt.dim(0)).fill(t);
     const eps2 = prior(xt, ts);
-    const inputs = condition(operator, xt, predictX0(schedule, xt, eps2, ts), y, options);
+    const inputs = condition(operator, xt, predictX0(schedule, xt, eps2, ts), y, options, ts);
     const eps = lincomb(1, eps2, 1, hTransform.forward(inputs, ts));
     return { eps, x0: predictX0(schedule, xt, eps, ts) };
   };

@@ -164,7 +164,7 @@ export class StochasticControl {
     const ts = new Float32Array(xt.dim(0)).fill(t);
     const eps = prior(xt, ts);
     const x0Hat = predictX0(schedule, xt, eps, ts);
-    const h = hTransform.forward(condition(operator, xt, x0Hat, y, options), ts);
+    const h = hTransform.forward(condition(operator, xt, x0Hat, y, options, ts), ts);
     const [alphaT, alphaS] = [schedule.alphaBar(t), schedule.alphaBar(s)];
     const { c1, c2 } = ddimCoefficients(alphaT, alphaS, 1);
     const kappa = c2 - (Math.sqrt(alphaS) * Math.sqrt(1 - alphaT)) / Math.sqrt(alphaT);

@@ -1,11 +1,12 @@
 // The task of a run: the operator of each batch, its masks, its noise.
 import type { Engine } from "../tensor/index.ts";
-import type { ConditionOptions } from "./condition.ts";
+import { guidanceGain, type ConditionOptions } from "./condition.ts";
 import { effectiveParts, maskSide, operatorOf, partShapes, type Degradation } from "./config/degradation.ts";
 import type { Config } from "./config/schema.ts";
 import type { DegradationKind, Prepared, Resources } from "./degradation.ts";
 import { joined, type Footprint } from "./footprint.ts";
 import { boxMasks, freeFormMasks, type MaskSource } from "./masks.ts";
+import { scheduleOf } from "./networks.ts";
 import type { ImageSize, Operator } from "./operator.ts";
 import { compose, imageSizeOf } from "./operators/compose.ts";
 
@@ -44,9 +45,9 @@ export function makeTask(
   files: TaskFiles = {},
 ): Task {
   const { deg, sigma_y: sigmaY, use_x0hat: useX0hat, use_loggrad: useLoggrad } = config.algo;
+  const { scale_guidance: scaled } = config.algo;
   const image: ImageSize = [channels, side, side];
   const parts = effectiveParts(deg);
-  partShapes(deg, image);
   const resources = resourcesOf(config, masks, files);
   const prepared: Prepared[] = [];
   /** Part k for the shape that the parts before it give; the same for every batch. */
@@ -56,7 +57,14 @@ export function makeTask(
   };
   prepare(0, image);
   const { convention } = config.likelihood;
-  const gain = convention === "deft" ? 1 : (parts[0]?.kind.gain?.(image, resources) ?? 1);
+  const shapes = partShapes(deg, image);
+  const invNorm = parts.reduce(
+    (product, { kind, n }, k) =>
+      product * (kind.gain?.(shapes[k] as ImageSize, n, resources, convention) ?? 1),
+    1,
+  );
+  const schedule = scheduleOf(config.diffusion);
+  const gain = (t: number) => guidanceGain(schedule.alphaBar(t), sigmaY ?? 0, invNorm);
   const { scale } = operatorOf(deg);
   return {
     name: deg,
@@ -68,7 +76,7 @@ export function makeTask(
       useX0hat,
       useLoggrad,
       convention,
-      gain,
+      ...(scaled ? { gain } : {}),
     },
     operator(engine, indices) {
       const operators: Operator[] = [];

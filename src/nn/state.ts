@@ -1,7 +1,7 @@
 // Between flat GPU tensors and named host arrays: initial values, loading (strict), reading back.
 import { Philox, showShape, sizeOf, type Tensor } from "../tensor/index.ts";
 import { CheckpointError } from "./errors.ts";
-import type { ParameterSet } from "./parameter.ts";
+import type { Init, ParameterSet } from "./parameter.ts";
 
 export interface NamedArray {
   readonly name: string;
@@ -16,19 +16,18 @@ export interface WeightSource {
   read(name: string): Promise<Float32Array<ArrayBuffer>>;
 }
 
+/** The numbers of an init, one a call. */
+export function drawInit(init: Init, random: Philox): () => number {
+  if (typeof init === "number") return () => init;
+  if ("bound" in init) return () => (2 * random.uniform() - 1) * init.bound;
+  return () => random.normal() * init.normal;
+}
+
 /** Starting values by each parameter's init; parameter k draws from stream k of the seed, so adding one changes no other. */
 export function initialise(set: ParameterSet, seed: number): void {
   set.parameters.forEach((p, k) => {
-    const n = sizeOf(p.shape);
-    const random = new Philox(seed, k);
-    const { init } = p;
-    const draw =
-      typeof init === "number"
-        ? () => init
-        : "bound" in init
-          ? () => (2 * random.uniform() - 1) * init.bound
-          : () => random.normal() * init.normal;
-    set.write(p, Float32Array.from({ length: n }, draw));
+    const draw = drawInit(p.init, new Philox(seed, k));
+    set.write(p, Float32Array.from({ length: sizeOf(p.shape) }, draw));
   });
 }
 

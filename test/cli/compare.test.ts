@@ -80,6 +80,27 @@ describe("the configuration", () => {
   });
 });
 
+test("compare.first leaves the pictures before it out, and says how many there are", () => {
+  const data = phantoms({ side: SIDE, length: 10 });
+  const batches = (...words: string[]) => {
+    const { config } = resolveConfig(["loader.batch_size=4", ...words]);
+    return batchesOf(config, data, config.compare.first);
+  };
+  expect(batches("exp.smoke_test=0")).toEqual([
+    [0, 4],
+    [4, 4],
+    [8, 2],
+  ]);
+  expect(batches("exp.smoke_test=0", "compare.first=3")).toEqual([
+    [3, 4],
+    [7, 3],
+  ]);
+  expect(batches("exp.smoke_test=1", "compare.first=9")).toEqual([[9, 1]]);
+  expect(() => batches("compare.first=10")).toThrow(
+    "compare.first: phantoms holds out 10 pictures; got 10; expected at most 9",
+  );
+});
+
 test("a comparison with a checkpoint: calls, options, files; what cannot is named", async () => {
   const [run, root] = [
     await trainedRun("algo.deg=hdr", "algo.sigma_y=0.2"),

@@ -5,6 +5,7 @@ import {
   maskSide,
   maskSizes,
 } from "../../src/deft/config/degradation.ts";
+import { experimentPresets } from "../../src/deft/config/experiments.ts";
 import { helpText } from "../../src/deft/config/help.ts";
 import { editDistance, nearestKey } from "../../src/deft/config/nearest.ts";
 import { defaultChannelMult, EMBEDDED_SIDE } from "../../src/deft/config/presets.ts";
@@ -93,6 +94,32 @@ describe("defaults and presets", () => {
       max_steps: null,
     });
     expect(resolve("algo.finetune_args.max_steps=null").algo.finetune_args.max_steps).toBeNull();
+  });
+
+  it("an experiment names task, prior and size of the run, and goes with no other task", () => {
+    const c = resolve("experiment=ct", "algo.finetune_args.max_steps=7");
+    expect([c.experiment.name, c.algo.deg, c.likelihood.name, c.model.name]).toEqual([
+      "ct",
+      "ct",
+      "ct",
+      "phantoms",
+    ]);
+    expect(c.likelihood.convention).toBe("deft");
+    expect(c.algo.finetune_args.max_steps).toBe(7);
+    expect(resolve("experiment=ct", "likelihood.convention=exact").likelihood.convention).toBe("exact");
+    expect(resolve("experiment=deblur_nl").likelihood.forward_op.weights).toBe("random");
+    for (const name of Object.keys(experimentPresets))
+      expect(resolve(`experiment=${name}`, `algo.deg=${name}`).algo.deg).toBe(name);
+    expect(refusal("experiment=ct", "algo.deg=sr4")).toBe(
+      "experiment: ct is algo.deg=ct; got sr4; leave one of the two out",
+    );
+    expect(refusal("experiment=ct", "model=embedded")).toMatch(
+      /^experiment: ct is model=phantoms; got embedded/,
+    );
+    expect(refusal("experiment=inp", "likelihood=sr4")).toMatch(
+      /^experiment: inp is likelihood=inp; got sr4/,
+    );
+    expect(refusal("experiment=mri")).toMatch(/^experiment\.name: no such choice; got mri/);
   });
 
   it("channel_mult follows from the side and can be halved that often", () => {

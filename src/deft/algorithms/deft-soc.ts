@@ -89,7 +89,8 @@ export function deftSoc(parts: SocParts): {
       const predict: Predict = (xt, t) => {
         const all = everywhere(xt, t);
         const eps = q.prior(xt, all);
-        const inputs = condition(q.operator, xt, predictX0(schedule, xt, eps, all), q.y, parts.condition);
+        const x0Hat = predictX0(schedule, xt, eps, all);
+        const inputs = condition(q.operator, xt, x0Hat, q.y, parts.condition, all);
         const own = weights.map((flat, k) => set.with(flat, () => forward(pictureOf(inputs, k), [t])));
         const both = lincomb(1, eps, 1, concat(own, 0));
         return { eps: both, x0: predictX0(schedule, xt, both, all) };

@@ -38,6 +38,7 @@ export const compareFields = {
     checkAlgorithms,
   ),
   num_steps: optional(int(1, "sampling steps of every algorithm; null: exp.num_steps", { min: 1 })),
+  first: int(0, "first held-out picture to compare on; those before it are left for tuning", { min: 0 }),
   num_samples: int(4, "posterior samples of each picture, behind the mean and the map of deviations", {
     min: 1,
     max: 64,

@@ -1,5 +1,8 @@
 import { bool, int, number, oneOf, optional, text } from "./fields.ts";
 
+/** In place of a weight file: a small network with fixed random weights, for trials. */
+export const RANDOM_WEIGHTS = "random";
+
 /** Keys of `likelihood.forward_op`: the options of the degradations, and the files that they read. */
 export const forwardOp = {
   scale: optional(number(4, "factor of super-resolution; follows algo.deg", { min: 1 })),
@@ -24,5 +27,10 @@ export const forwardOp = {
     "reflect",
     "how a picture goes on outside where algo.deg=blur",
   ),
-  weights: optional(text("", "weight file of the kernel-wizard network for algo.deg=deblur_nl")),
+  weights: optional(
+    text(
+      "",
+      `weight file of the kernel-wizard network for algo.deg=deblur_nl; ${RANDOM_WEIGHTS}: a small one drawn from a fixed seed`,
+    ),
+  ),
 };

@@ -70,13 +70,12 @@ export const htransformPresets: { readonly [name: string]: Preset } = {
     "htransform_model.norm_groups": 8,
     "htransform_model.attention_resolutions": [],
     "htransform_model.resblock_updown": false,
+    "htransform_model.init_scaling_bias": 1,
+    "algo.scale_guidance": true,
   },
 };
 
-/**
- * The size of a run with a shipped prior: it ends within five minutes on two cores without a GPU. Few steps with η = 1 suit an
- * h-transform of few updates: its gate has not yet grown to what late, nearly clean steps need (measured in docs/architecture.md).
- */
+/** The size of a run with a shipped prior: it ends within five minutes on two cores without a GPU (measured in docs/architecture.md). */
 export const embeddedRun: Preset = {
   "algo.finetune_args.batch_size": 4,
   "algo.finetune_args.max_steps": 250,

@@ -3,6 +3,7 @@ import { UserError } from "../errors.ts";
 import { parseArguments, type Arguments, type Flags } from "./arguments.ts";
 import { conditioningChannels, degradationOf, likelihoodOf, operatorOf, partShapes } from "./degradation.ts";
 import type { OperatorFacts } from "./degradation.ts";
+import { experimentPresets } from "./experiments.ts";
 import { showValue, toRaw, type Value } from "./fields.ts";
 import {
   algorithmPreset,
@@ -52,6 +53,7 @@ export function resolveConfig(argv: readonly string[], network: Preset = {}): Re
   lay(network);
   lay(htransformPresets[chosen.htransform]);
   if (Object.hasOwn(shippedPriors, chosen.model)) lay(runSize(explicit));
+  lay(experimentPresets[chosen.experiment ?? ""]?.values);
   lay(schedule(explicit));
   for (const [key, value] of explicit) {
     const trained = network[key];
@@ -64,6 +66,7 @@ export function resolveConfig(argv: readonly string[], network: Preset = {}): Re
     }
     values.set(key, value);
   }
+  values.set("experiment.name", chosen.experiment);
   values.set("algo.name", chosen.algo);
   values.set("algo.deg", chosen.deg);
   values.set("likelihood.name", likelihood);
@@ -95,6 +98,7 @@ export function chosenPrior(argv: readonly string[]): {
 }
 
 interface Chosen {
+  readonly experiment: string | null;
   readonly algo: AlgorithmName;
   readonly deg: string;
   readonly model: string;
@@ -108,7 +112,10 @@ function choose({ explicit, choices, preset }: Arguments): Chosen {
   const data = choices.get("dataset") ?? preset?.data.toLowerCase();
   const loader = choices.get("loader");
   const written = data ?? (loader === "default" ? undefined : loader);
-  const model = given("model.name") ?? (written === undefined ? "embedded" : modelFor(written));
+  const experiment = given("experiment.name") ?? null;
+  const own = experiment === null ? undefined : experimentPresets[experiment];
+  if (own) refuseOther(experiment, own, given);
+  const model = given("model.name") ?? own?.model ?? (written === undefined ? "embedded" : modelFor(written));
   let dataset = given("dataset.name");
   if (dataset === undefined && preset !== null) dataset = readChoice("--config", "dataset.name", preset.data);
   if (dataset === undefined && loader !== undefined && loader !== "default")
@@ -119,13 +126,30 @@ function choose({ explicit, choices, preset }: Arguments): Chosen {
     if (generated && typeof explicit.get("dataset.root") === "string") dataset = "folder";
   }
   return {
+    experiment,
     algo: (given("algo.name") as AlgorithmName | undefined) ?? "deft",
-    deg: chooseTask(given("algo.deg"), given("likelihood.name"), preset?.task),
+    deg: own?.deg ?? chooseTask(given("algo.deg"), given("likelihood.name"), preset?.task),
     model,
     dataset,
     htransform:
       given("htransform_model.name") ?? (Object.hasOwn(shippedPriors, model) ? "embedded" : "default"),
   };
+}
+
+/** An experiment is one task on one prior. */
+function refuseOther(
+  experiment: string | null,
+  { deg, model }: { deg: string; model: string },
+  given: (key: string) => string | undefined,
+): void {
+  const own = { "algo.deg": deg, "model.name": model, "likelihood.name": likelihoodOf(deg) };
+  for (const [key, value] of Object.entries(own)) {
+    const other = given(key) ?? value;
+    if (other !== value)
+      throw new UserError(
+        `experiment: ${experiment} is ${key.replace(".name", "")}=${value}; got ${other}; leave one of the two out`,
+      );
+  }
 }
 
 function chooseTask(

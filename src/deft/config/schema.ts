@@ -17,6 +17,7 @@ import {
   type Field,
 } from "./fields.ts";
 import type { Tree, Value } from "./fields.ts";
+import { experimentPresets } from "./experiments.ts";
 import { datasetFields, network, samplerOptions } from "./groups.ts";
 
 /** Expected a folder name, or null when `name` is one: no separators, no `.` or `..`, nothing a file system minds. */
@@ -36,6 +37,15 @@ function checkDegradation(deg: string): string | null {
  * set what the user leaves open over these defaults.
  */
 export const schema = {
+  experiment: {
+    name: optional(
+      oneOf(
+        Object.keys(experimentPresets),
+        "sr4",
+        "an experiment of the paper on an included prior: task, prior and size of the run",
+      ),
+    ),
+  },
   algo: {
     name: oneOf(algorithmNames, "deft", "algorithm of `sample`; `train` trains deft and deft_soc"),
     deg: text(
@@ -46,6 +56,10 @@ export const schema = {
     sigma_y: optional(number(0, "noise of y on [-1, 1]; null: likelihood.forward_op.noise_std", { min: 0 })),
     use_x0hat: bool(true, "the h-transform sees the prior's estimate of x0"),
     use_loggrad: bool(true, "the h-transform sees the likelihood's gradient instead of the adjoint of y"),
+    scale_guidance: bool(
+      false,
+      "that gradient times a factor of t with which a gate of 1 is a step onto the measurement",
+    ),
     finetune_args: {
       batch_size: int(100, "pictures a step", { min: 1 }),
       shuffle: bool(true, "new order each epoch"),
@@ -298,6 +312,7 @@ export const fields: ReadonlyMap<string, Field<Value>> = new Map(flatten(schema,
 
 /** Groups in which `group=choice` is short for `group.name=choice`. */
 export const choiceGroups: readonly string[] = [
+  "experiment",
   "algo",
   "likelihood",
   "model",

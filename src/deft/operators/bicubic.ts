@@ -62,6 +62,7 @@ export const bicubicKind: DegradationKind = {
   outShape: (shape, k) => reduced("bicubic", shape, k),
   // Its 4k taps begin 2k − ⌊k/2⌋ pixels before the k of its own.
   footprint: (_shape, k) => ({ ...pixelwise, scale: k, block: k, halo: 2 * k - Math.floor(k / 2) }),
+  gain: (_shape, k) => k * k,
   prepare(shape, k) {
     const matrices = bicubicMatrices(k, shape);
     return { make: (engine) => bicubic(engine, k, shape, matrices) };

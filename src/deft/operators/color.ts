@@ -50,6 +50,7 @@ export const colorKind: DegradationKind = {
   effect: "robbed of its colours",
   outShape: (shape) => [1, ...threeChannels(shape)],
   footprint: () => pixelwise,
+  gain: () => 3,
   prepare: (shape) => ({ make: () => color(shape) }),
 };
 

@@ -92,7 +92,8 @@ export const ctKind: DegradationKind = {
   title: "Computed tomography",
   effect: "measured as a sinogram, sums along parallel rays",
   likelihood: "ct",
-  // A flat picture of side S gives rays of length S, S of them at each angle.
-  gain: ([, h, w], { ct: o }) => 1 / ((o.numAngles ?? ctDefaults.numAngles) * Math.max(h, w)),
+  // A flat picture of side S gives rays of length S, S of them at each angle. Filtered, it comes back as it was.
+  gain: ([, h, w], _n, { ct: o }, convention) =>
+    convention === "deft" ? 1 : 1 / ((o.numAngles ?? ctDefaults.numAngles) * Math.max(h, w)),
   prepare: (shape, _n, resources) => ({ make: (engine) => ct(engine, shape, resources.ct) }),
 };

@@ -132,5 +132,7 @@ export const phaseRetrievalKind: DegradationKind = {
   effect: "measured as the magnitudes of its Fourier transform",
   likelihood: "phase_retrieval",
   ownChannels: (channels) => 2 * channels,
+  // A halves, and so does its gradient; "deft" leaves out the latter.
+  gain: (_shape, _n, _resources, convention) => (convention === "deft" ? 2 : 4),
   prepare: (shape, _n, { phase }) => ({ make: () => phaseRetrieval(shape, phase) }),
 };

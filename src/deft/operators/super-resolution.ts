@@ -83,6 +83,7 @@ export const superResolutionKind: DegradationKind = {
   likelihood: "sr{k}",
   outShape: (shape, k) => reduced("sr", shape, k),
   footprint: (_shape, k) => ({ ...pixelwise, scale: k, block: k }),
+  gain: (_shape, k) => k * k,
   prepare: (shape, k) => ({ make: () => superResolution(k, shape) }),
 };
 

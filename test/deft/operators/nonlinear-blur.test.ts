@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { KernelWizard } from "../../../src/deft/kernel-wizard.ts";
+import { KernelWizard, kernelWizardConfig, randomKernelWizard } from "../../../src/deft/kernel-wizard.ts";
 import type { Operator } from "../../../src/deft/operator.ts";
 import { nonlinearBlur } from "../../../src/deft/operators/nonlinear-blur.ts";
 import { ParameterSet } from "../../../src/nn/parameter.ts";
@@ -33,6 +33,17 @@ async function withOperator(
 }
 
 describe("deblur_nl", () => {
+  it("random weights are those of a small network, the same each time", () => {
+    const [weights, again] = [randomKernelWizard(), randomKernelWizard()];
+    const { declarations } = new KernelWizard(kernelWizardConfig(weights));
+    expect([...weights].map(([name, { shape }]) => [name, shape])).toEqual(
+      declarations.list.map(({ name, shape }) => [name, shape]),
+    );
+    expect(again).toEqual(weights);
+    const all = [...weights.values()].flatMap(({ data }) => [...data]);
+    expect(new Set(all).size).toBeGreaterThan(all.length / 2);
+  });
+
   const shape = [3, 20, 33] as const;
   const values = randomArray(2 * 3 * 20 * 33, 3, -0.9, 0.9);
 

@@ -112,7 +112,7 @@ const conditioning: Handler = async (entry) => {
       useLoggrad: flag(algo, "use_loggrad", true),
       convention: conventionOf(entry.config),
     };
-    return { xi_condition: condition(operator, entry.tensor("xi"), entry.tensor("x0hat"), y, options) };
+    return { xi_condition: condition(operator, entry.tensor("xi"), entry.tensor("x0hat"), y, options, []) };
   });
   if (entry.outputShape("masks"))
     result.set("masks", masksOf(entry, indices, imageShape(entry.stored("xi"))).kept);
