@@ -1,6 +1,7 @@
 // Fine-tuning of the h-transform beside a frozen prior (spec section 4; Denker et al. 2024, algorithm 1).
 import { ParameterSet } from "../nn/parameter.ts";
 import { initialise } from "../nn/state.ts";
+import type { UNetConfig } from "../nn/unet.ts";
 import { randomNormal, type Engine, type Tensor } from "../tensor/index.ts";
 import { drawTimesteps, streamOf, streams, upload, type Batches } from "./batches.ts";
 import type { Config } from "./config/schema.ts";
@@ -8,7 +9,6 @@ import { HTransform, type HTransformConfig } from "./htransform.ts";
 import { measure } from "./likelihood.ts";
 import { deftLossData, squaredError } from "./loss.ts";
 import type { Operator } from "./operator.ts";
-import type { UNetConfig } from "../nn/unet.ts";
 import type { Prior } from "./prior.ts";
 import { deftPredict, type Predict } from "./sample.ts";
 import type { Schedule } from "./schedule.ts";

@@ -25,10 +25,10 @@ expectNothingLeft();
 const prior: Gaussian = { ...freePrior, variance: freePrior.mean.map(() => 0.3) };
 const SIZE = 16;
 const BATCH = 64;
-const STEPS = 250;
+const STEPS = 150;
 const DRAWS = 1000;
 const OBSERVATIONS = 2;
-const STEPS_OF_SAMPLING = 50;
+const STEPS_OF_SAMPLING = 40;
 
 /** Pictures that the prior draws, one after the other. */
 function drawn(count: number, stream: number): Float32Array<ArrayBuffer> {
@@ -98,6 +98,7 @@ async function check(name: TaskName, sigmaY: number): Promise<void> {
       { draws: DRAWS, slack: 0.1 },
     );
   for (const t of [result, y, ...operator.held]) t.dispose();
+  fineTuning.hTransform.release();
   fineTuning.trainer.dispose();
   fineTuning.trainer.set.dispose();
   task.release();
