@@ -25,7 +25,6 @@ async function openBench(c, adapterName) {
   const device = await openDevice(adapter, {
     tuning: { source: "--tune", variants: chosen },
     waiting,
-    replays: false,
     poolBytes: Infinity, // launches that are kept need their buffers
     picked(problem, variant, able) {
       if (!met.has(problem)) met.set(problem, [...new Set([variant, ...able()])]);
@@ -37,10 +36,11 @@ async function openBench(c, adapterName) {
     },
   });
   const launch = device.queue.dispatch.bind(device.queue);
-  device.queue.dispatch = (one) => {
-    if (kept === null) return launch(one);
-    const buffers = one.buffers.map((b) => b && { buffer: b.buffer, offset: b.offset, bytes: b.bytes });
-    launches?.push({ ...one, buffers, params: one.params?.slice() });
+  device.queue.dispatch = (l) => {
+    if (kept === null) return launch(l);
+    // Parameters are good for this call alone, tensors until they are freed.
+    const buffers = l.buffers.map((b) => b && { buffer: b.buffer, offset: b.offset, bytes: b.bytes });
+    launches?.push({ ...l, params: l.params?.slice(), buffers });
   };
   const engine = new Engine(device);
   const work = c.kind === "deft" ? await buildDeft(engine, c) : buildWork(engine, c, dataOf(c));
@@ -63,7 +63,7 @@ async function openBench(c, adapterName) {
   };
   const play = async (list, repeats = 1) => {
     const start = performance.now();
-    for (let i = 0; i < repeats; i++) for (const one of list) launch(one);
+    for (let i = 0; i < repeats; i++) for (const l of list) launch(l);
     await device.queue.idle();
     return (performance.now() - start) / repeats;
   };

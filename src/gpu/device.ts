@@ -17,12 +17,10 @@ export interface DeviceOptions {
   kernels?: string;
   /** Names variants by problem, before the kernels' own rules and after `kernels`; the same table gives the same bits. */
   tuning?: Tuning;
-  /** Told of each choice of a variant: the problem, the variant, and what lists all that can run. For tuning. */
+  /** Told of each choice of a variant: the problem, the variant, and what lists all that can run. For tuning: plans are run then, not replayed. */
   picked?: (problem: string, variant: string, able: () => string[]) => void;
   /** Uses subgroup matrices (tensor cores) for f16 where the adapter has them; an experiment of Dawn's. */
   matrices?: boolean;
-  /** Plans replay what they recorded; false: they run their function each time, for who wants to see its launches. Default true. */
-  replays?: boolean;
   /** Bytes of freed buffers kept for reuse. */
   poolBytes?: number;
   /** Told of each promise that waits for the GPU: where the platform polls, it can rest until that settles. */
@@ -64,7 +62,6 @@ export class Device {
   readonly queue: Queue;
   readonly scratch: Scratch;
   readonly kernels: string;
-  readonly replays: boolean;
   readonly tuning: Tuning;
   readonly picked: DeviceOptions["picked"];
   /** Compiled pipelines, bind groups and variant choices by key; owned by src/kernels. */
@@ -86,7 +83,6 @@ export class Device {
     this.queue = new Queue(gpu, this.placeholder, options.waiting);
     this.scratch = new Scratch(this.pool, () => this.queue.flush());
     this.kernels = options.kernels ?? "";
-    this.replays = options.replays ?? true;
     this.tuning = options.tuning ?? { source: "tuning", variants: new Map() };
     this.picked = options.picked;
     gpu.onuncapturederror = (event) => {

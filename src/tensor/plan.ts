@@ -50,7 +50,10 @@ export class Plan {
     if (engine.recording && inputs.some((t) => t.requiresGrad))
       throw new GradientError("plan: gradients do not pass through a plan; take them inside, or use noGrad");
     // A plan inside a plan is part of it.
-    if (engine.device.recorder || !engine.device.replays) return engine.scope(() => [...this.#fn(...inputs)]);
+    const inPlace = () => engine.scope(() => [...this.#fn(...inputs)]);
+    if (engine.device.recorder) return inPlace();
+    // Who is told of each choice of a kernel wants to hear of all.
+    if (engine.device.picked) return engine.withTape(inPlace, engine.recording);
     const { recording, outputs } = this.#for(inputs);
     const results = outputs.map(({ shape, dtype }) => engine.empty(shape, dtype, "plan"));
     recording.replay(inputs, results);
