@@ -22,13 +22,14 @@ import type { OpenedGpu } from "./dawn.ts";
 import { formatBytes } from "./format.ts";
 import { onInterrupt } from "./interrupt.ts";
 import { sampledMethod, sampledSteps } from "./methods.ts";
-import { openEngine } from "./open-engine.ts";
+import { openEngine, type OpenedEngine } from "./open-engine.ts";
 import { createProgress, type Progress } from "./progress.ts";
 import { measureLines } from "./report/figures.ts";
-import { atomicWrite, openRunFolder, SUMMARY, type RunFolder } from "./run-folder.ts";
+import { atomicWrite, openRunFolder, storedFolder, SUMMARY, type RunFolder } from "./run-folder.ts";
 import { appendBatch, metricsOf, readBatches, saveSampleGrid, saveSamples } from "./sample-results.ts";
 import type { DoneBatch, Summary } from "./sample-results.ts";
 import { openTask } from "./task-files.ts";
+import { recordTuning } from "./tuning.ts";
 import { withRunWeights, type RunWeights } from "./train-setup.ts";
 
 /** What a new folder is named after. */
@@ -76,7 +77,8 @@ const randomClass = (index: number, seed: number, classes: number): number =>
 /** The sampling of a resolved and checked configuration. Throws UserError. */
 export async function runSampling(config: Config): Promise<void> {
   const { data, task } = await openSource(config);
-  const opened = await openEngine(config);
+  const resumed = config.exp.resume ? await storedFolder(config, sampleLabel(config)) : null;
+  const opened = await openEngine(config, resumed);
   try {
     await sampleOn(opened, config, data, task);
   } finally {
@@ -87,7 +89,7 @@ export async function runSampling(config: Config): Promise<void> {
 
 /** The same on an open engine. */
 export async function sampleOn(
-  { engine, gpu }: Pick<SamplingRun, "engine" | "gpu">,
+  { engine, gpu, tuning }: OpenedForSampling,
   config: Config,
   data: ImageDataset,
   task: Task,
@@ -98,6 +100,7 @@ export async function sampleOn(
     const batches = batchesOf(config, data);
     const { peak } = await forecast(engine.device, parts, data, batches);
     const folder = await openRunFolder(config, sampleLabel(config));
+    if (tuning) await recordTuning(folder.path, tuning);
     describe(folder, task, data, peak);
     await sampleInto(folder, { engine, gpu, parts, data, evolution, batches });
   });
@@ -148,6 +151,9 @@ function describe({ path: run, config }: RunFolder, task: Task, data: ImageDatas
     );
   console.log(`memory: ${formatBytes(peak)} of GPU memory at most`);
 }
+
+/** An open engine; a run that goes on takes the tuning that it began with. */
+export type OpenedForSampling = Pick<SamplingRun, "engine" | "gpu"> & Partial<Pick<OpenedEngine, "tuning">>;
 
 export interface SamplingRun {
   readonly engine: Parameters<typeof setUpComparison>[0];

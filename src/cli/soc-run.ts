@@ -16,7 +16,6 @@ import { forecast } from "./comparison-setup.ts";
 import { formatBytes, formatCount } from "./format.ts";
 import { learningOf, socCondition } from "./methods.ts";
 import { openEngine } from "./open-engine.ts";
-import type { TuningTable } from "../io/tuning.ts";
 import { trainLabel } from "./resolve-run.ts";
 import {
   atomicWrite,
@@ -28,7 +27,7 @@ import {
   type RunFolder,
 } from "./run-folder.ts";
 import { exportTransform } from "./run-results.ts";
-import { Evolution, openSource, sampleInto, samplingParts, type SamplingRun } from "./sample-run.ts";
+import { Evolution, openSource, sampleInto, samplingParts, type OpenedForSampling } from "./sample-run.ts";
 import { recordTuning } from "./tuning.ts";
 import { resumeLoop, runLoop } from "./train-loop.ts";
 import { loadPrior, transformNetwork, withRunWeights, type RunWeights } from "./train-setup.ts";
@@ -39,10 +38,8 @@ export async function runSoc(given: Config): Promise<void> {
   const numSteps = soc.num_steps ?? given.exp.num_steps;
   const config: Config = { ...given, algo: { ...given.algo, soc: { ...soc, num_steps: numSteps } } };
   const { data, task } = await openSource(config);
-  const opened = await openEngine(
-    config,
-    config.exp.resume ? await storedFolder(config, trainLabel(config)) : null,
-  );
+  const resumed = config.exp.resume ? await storedFolder(config, trainLabel(config)) : null;
+  const opened = await openEngine(config, resumed);
   try {
     await socOn(opened, config, data, task);
   } finally {
@@ -53,7 +50,7 @@ export async function runSoc(given: Config): Promise<void> {
 
 /** The same on an open engine. */
 export async function socOn(
-  { engine, gpu, tuning }: Pick<SamplingRun, "engine" | "gpu"> & { readonly tuning: TuningTable },
+  { engine, gpu, tuning }: OpenedForSampling,
   config: Config,
   data: ImageDataset,
   task: Task,
@@ -75,7 +72,7 @@ export async function socOn(
       console.log(`resume: ${folder.path} is finished; nothing to do`);
       return null;
     }
-    await recordTuning(folder.path, tuning);
+    if (tuning) await recordTuning(folder.path, tuning);
     describe(folder, data, task, peak);
     if (existsSync(path.join(folder.path, LEARNING))) return folder;
     const perIteration = costs.get("deft_soc")?.learning?.calls ?? { prior: 0, own: 0 };
