@@ -101,9 +101,10 @@ describe("training and evaluation", () => {
     const scores = summarise([restored]);
     expect(scores.has("bicubic")).toBe(["sr2", "bicubic2", "sr2-deno"].includes(deg));
     task.release();
+    fineTuning.hTransform.release();
     fineTuning.trainer.dispose();
     fineTuning.trainer.set.dispose();
-    prior.parameters.dispose();
+    prior.dispose();
     await engine.device.queue.idle();
     expect(engine.device.pool.stats.live - start, "live bytes at the end").toBe(0);
   });
