@@ -17,7 +17,6 @@ import { testEngine } from "../helpers/engine.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 
 const gpu = { kind: "lavapipe" as const, name: "it", line: "adapter: it" };
-const tuning = { source: "it", adapter: "it", variants: new Map<string, string>() };
 const root = temporaryFolder();
 const run = path.join(root, "samples", "soc");
 const WORDS = [
@@ -33,7 +32,7 @@ beforeAll(async () => {
   vi.spyOn(process.stdout, "write").mockImplementation(() => true);
   const { config } = await resolveRun(WORDS);
   const { data, task } = await openSource(config);
-  await socOn({ engine: await testEngine(), gpu, tuning }, config, data, task);
+  await socOn({ engine: await testEngine(), gpu }, config, data, task);
 });
 
 test("learns one picture's measurement: statistics, checkpoint, network, samples, what it took", () => {
@@ -89,7 +88,7 @@ test("a finished run is left alone; restore and train say what they do not do", 
   expect(config.algo).toMatchObject({ name: "deft_soc", sigma_y: 0.3 });
   const before = readFileSync(path.join(run, "summary.json"));
   const { data, task } = await openSource(config);
-  await socOn({ engine: await testEngine(), gpu, tuning }, config, data, task);
+  await socOn({ engine: await testEngine(), gpu }, config, data, task);
   expect(readFileSync(path.join(run, "summary.json"))).toEqual(before);
   await expect(restore(["x.png", "--checkpoint", run, "--out", root])).rejects.toThrow(
     "learned one observation (algo=deft_soc)",
