@@ -29,8 +29,6 @@ const put = (file: string, text: string) => {
   writeFileSync(file, text);
 };
 
-describe("a run that fails at the start", () => {});
-
 describe("config.yaml", () => {
   it("reads back as it was written", () => {
     const config = resolve(
