@@ -143,15 +143,23 @@ async function trained(
   };
 }
 
-/** What learning took in a run of `deft train algo=deft_soc`. */
+/** What learning took in a run of `deft train algo=deft_soc`. Throws a UserError where the file does not say it. */
 async function learningIn(run: string): Promise<NonNullable<Method["learning"]>> {
   const file = path.join(run, LEARNING);
-  const text = await readFile(file, "utf8").catch(() => null);
-  if (text === null)
+  const refuse = (error: Error): never => {
     throw new UserError(
-      `${file}: no such file; expected the folder of a finished run of deft train algo=deft_soc`,
+      `${file}: ${error.message}; expected the folder of a finished run of deft train algo=deft_soc`,
     );
-  return JSON.parse(text) as NonNullable<Method["learning"]>;
+  };
+  const text = await readFile(file, "utf8").catch(refuse);
+  try {
+    const learned = JSON.parse(text) as NonNullable<Method["learning"]>;
+    const { calls, secondsPerImage } = learned;
+    if ([calls.prior, calls.own, secondsPerImage].every(Number.isFinite)) return learned;
+  } catch (error) {
+    return refuse(error as Error);
+  }
+  return refuse(new Error("says no network calls or seconds"));
 }
 
 /** deft_soc, which learns for each picture. */

@@ -48,9 +48,7 @@ export class Recording {
     if (this.#generation !== scratch.generation) this.#bind();
     this.#inputs.forEach(({ buffer, offset, bytes }, i) => {
       const from = args[i] as Binding;
-      // An argument that nothing reads has no memory.
-      if (this.#shared.has(buffer))
-        queue.copy(from.buffer, from.offset ?? 0, this.#real(buffer), offset, bytes);
+      queue.copy(from.buffer, from.offset ?? 0, this.#real(buffer), offset, bytes);
     });
     queue.play(this.#steps);
     this.#outputs.forEach(({ buffer, offset, bytes }, i) => {

@@ -20,7 +20,7 @@ interface Recorded {
 }
 
 /** Recordings a plan keeps; of more the one that was used longest ago goes. */
-const KEPT = 4;
+const KEPT = 16;
 
 /**
  * A function of tensors whose dispatches are recorded once for each set of shapes and then replayed: the host does not run it again,

@@ -192,6 +192,31 @@ describe("plan", () => {
     expect(() => plan.run([x])).toThrow("used after dispose()");
   });
 
+  it("keeps sixteen recordings; one that went is made again", async () => {
+    const engine = new Engine(await openDevice(await testAdapter()));
+    const { stats } = engine.device.pool;
+    let made = 0;
+    const plan = new Plan(engine, (t) => {
+      made++;
+      return [affine(t, 2, 0)];
+    });
+    const run = async (n: number): Promise<void> => {
+      const x = engine.tensor(Float32Array.from({ length: n }, (_, i) => i));
+      const [y] = plan.run([x]) as [Tensor];
+      expect(await y.read()).toEqual(Float32Array.from({ length: n }, (_, i) => 2 * i));
+      for (const t of [x, y]) t.dispose();
+    };
+    for (let n = 40; n > 24; n--) await run(n);
+    const live = stats.live;
+    for (let n = 24; n > 4; n--) await run(n);
+    expect(stats.live).toBeLessThanOrEqual(live);
+    await run(20);
+    expect(made).toBe(36);
+    await run(40);
+    expect(made).toBe(37);
+    engine.device.destroy();
+  });
+
   it("shares its memory with other plans and gives it back", async () => {
     // Of a device that nothing else has used.
     const engine = new Engine(await openDevice(await testAdapter()));
