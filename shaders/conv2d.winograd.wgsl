@@ -5,7 +5,7 @@
 //   weightTransform    U = G w Gᵀ      a flipped and transposed w makes the convolution an input gradient
 //   outputTransform    y = Aᵀ M A + bias,  M[e] = U[e] V[e]
 //   gradientTransform  E = A dy Aᵀ     and weightInverse dw = Gᵀ (sum over tiles of E[e] V[e]ᵀ) G
-// A value of tile t and channel c lies at e·element + c·channel + t·tile of its workspace. Tiles from `tiles` up to the grid's
+// A call does the tiles of some rows, the first of which is row `first` of the batch, tilesY of them an image. A value of tile t and channel c lies at e·element + c·channel + t·tile of its workspace. Tiles from `tiles` up to the grid's
 // end (a multiple of four) are written as zero. X and Y are how input and out are stored: workspaces in f32, tensors as they come. Widths that are no multiple of four take the Ragged entry points.
 const WG = 32u;
 alias X = f32; //!param
@@ -25,9 +25,9 @@ struct Place { x: u32, y: u32, plane: u32, to: u32, ok: bool }
 /** Tile, rows of its channel's plane before it, and its place in the workspace. */
 fn place(id: vec3u) -> Place {
   let t = id.x;
-  let perImage = p.tilesX * p.tilesY;
-  let image = p.first + t / perImage;
-  return Place(t % p.tilesX, t / p.tilesX % p.tilesY, (image * p.c + id.y) * p.h, id.y * p.channel + t * p.tile, t < p.tiles);
+  let band = p.first + t / p.tilesX;
+  let image = band / p.tilesY;
+  return Place(t % p.tilesX, band % p.tilesY, (image * p.c + id.y) * p.h, id.y * p.channel + t * p.tile, t < p.tiles);
 }
 
 fn inputColumns4(d: array<vec4f, 6>) -> array<vec4f, 6> {

@@ -63,13 +63,11 @@ export const taps = (v: Values): number => Number(v["KH"]) * Number(v["KW"]);
 /** Bytes that one workspace should not pass: larger batches are cut into parts, which also stay in the caches. */
 const WORKSPACE = 8 * 2 ** 20;
 
-/** The parts [first, images] of n images for workspaces of `bytes` an image, `most` images a part; the first is the largest. */
-export function parts(n: number, bytes: number, most = n): [first: number, images: number][] {
-  const images = Math.min(n, most, Math.max(1, Math.floor(WORKSPACE / bytes)));
-  return Array.from({ length: Math.ceil(n / images) }, (_, i) => [
-    i * images,
-    Math.min(images, n - i * images),
-  ]);
+/** The parts [first, count] of n images or rows for workspaces of `bytes` each, `most` a part; the first is the largest. */
+export function parts(n: number, bytes: number, most = n): [first: number, count: number][] {
+  const fitting = Math.min(n, most, Math.max(1, Math.floor(WORKSPACE / bytes)));
+  const count = Math.ceil(n / Math.ceil(n / fitting));
+  return Array.from({ length: Math.ceil(n / count) }, (_, i) => [i * count, Math.min(count, n - i * count)]);
 }
 
 /** True where a workspace of `bytes` can be bound. */

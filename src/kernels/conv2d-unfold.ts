@@ -39,14 +39,15 @@ const columnsOf = (s: ConvShape) => {
   return { depth: s.c * s.kh * s.kw, plane, q: quads(plane) };
 };
 
-/** True where the unfolded columns of one image can be bound. */
-export function canUnfold(device: Device, s: ConvShape): boolean {
-  const { depth, q } = columnsOf(s);
-  return broadcasts(device) && fits(device, 4 * quads(depth) * 16 * q) && depth < 65536;
-}
-
 const isPointwise = (s: ConvShape): boolean =>
   s.kh === 1 && s.kw === 1 && s.stride === 1 && s.padX === 0 && s.padY === 0;
+
+/** True where the columns of one image can be bound: unfolded, or as they lie in a tensor. */
+export function canUnfold(device: Device, s: ConvShape & { pass: "forward" | "input" | "weights" }): boolean {
+  const { depth, plane, q } = columnsOf(s);
+  const asTheyLie = isPointwise(s) && plane % 4 === 0 && s.pass !== "weights";
+  return broadcasts(device) && depth < 65536 && (asTheyLie || fits(device, 4 * quads(depth) * 16 * q));
+}
 
 /** Images first … first + n - 1 of the batch, and how the columns of these lie. */
 interface Part {

@@ -118,12 +118,14 @@ describe("conv2d", () => {
       engine.device.destroy();
     });
 
-  // Small images, but more of them than a workspace takes at once.
-  test("batches in parts", async () => {
+  // More than a workspace takes at once: many small images, or images that go in bands, also across two of them.
+  test("batches and images in parts", async () => {
     const engine = await testEngine();
     const one = { stride: 1, padding: 1, kh: 3, kw: 3 };
     await compare(engine, "3x3", { n: 2100, c: 1, h: 6, w: 8, o: 1, ...one });
     await compare(engine, "3x3, ragged", { n: 600, c: 2, h: 7, w: 7, o: 3, ...one });
+    await compare(engine, "3x3, bands", { n: 1, c: 40, h: 165, w: 160, o: 2, ...one });
+    await compare(engine, "3x3, ragged bands", { n: 3, c: 2, h: 121, w: 119, o: 30, ...one });
     await compare(engine, "3x3 stride 2", { n: 57, c: 4, h: 64, w: 64, o: 1, ...one, stride: 2 });
     const four = { kh: 4, kw: 4, stride: 1, padding: 0 };
     await compare(engine, "4x4 without padding", { n: 11, c: 3, h: 67, w: 66, o: 1, ...four });
