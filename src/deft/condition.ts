@@ -5,7 +5,7 @@ import type { Convention, Operator } from "./operator.ts";
 export interface ConditionOptions {
   readonly sigmaY: number;
   readonly useX0hat: boolean;
-  /** The guidance g as last channels; else Aᵀy. */
+  /** The guidance g as last channels; else Aᵀy (A†y by the convention "pinv"). */
   readonly useLoggrad: boolean;
   readonly convention: Convention;
   /** Factor of g (or Aᵀy) in the network's input at timestep t; default 1. */
@@ -42,7 +42,9 @@ export function condition(
     const at = operator.guidanceAt === "xt" ? xt : x0Hat;
     const g = o.useLoggrad
       ? guidance(operator, y, at, o.sigmaY, o.convention)
-      : operator.adjoint(y, o.convention);
+      : o.convention === "pinv"
+        ? operator.pinv(y)
+        : operator.adjoint(y, o.convention);
     const scaled = o.gain ? scaledBy(g, Array.from(t, o.gain)) : g;
     return concat([xt, ...(o.useX0hat ? [x0Hat] : []), ...operator.conditioning(y, x0Hat), scaled], 1);
   });

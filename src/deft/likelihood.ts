@@ -8,8 +8,9 @@ export function measure(operator: Operator, x: Tensor, sigmaY: number, n: Tensor
 }
 
 /**
- * g = ∇_{x̂0} log p(y | x̂0) = Aᵀ(y − A x̂0)/σ_y², without the division when σ_y = 0 (spec section 3).
- * Denker et al. 2024, eq. 12.
+ * g = ∇_{x̂0} log p(y | x̂0) = Aᵀ(y − A x̂0)/σ_y², without the division when σ_y = 0 (spec section 3; Denker et al. 2024, eq. 12).
+ * By the convention "pinv" A†(y − A x̂0) in place of Aᵀ(y − A x̂0): the direction of Song et al. 2023 (ΠGDM, eq. 7), which a blur
+ * does not smooth.
  */
 export function guidance(
   operator: Operator,
@@ -18,6 +19,9 @@ export function guidance(
   sigmaY: number,
   convention: Convention,
 ): Tensor {
-  const g = operator.residualGradient(y, x0Hat, convention);
+  const g =
+    convention === "pinv"
+      ? operator.pinv(lincomb(1, y, -1, operator.apply(x0Hat)))
+      : operator.residualGradient(y, x0Hat, convention);
   return sigmaY > 0 ? affine(g, 1 / sigmaY ** 2, 0) : g;
 }

@@ -1,6 +1,6 @@
 import { GradientError, lincomb, type Shape, type Tensor } from "../tensor/index.ts";
 
-export type Convention = "exact" | "deft";
+export type Convention = "exact" | "deft" | "pinv";
 
 /** [C, H, W] of an image. */
 export type ImageSize = readonly [channels: number, height: number, width: number];

@@ -58,11 +58,11 @@ export function makeTask(
   prepare(0, image);
   const { convention } = config.likelihood;
   const shapes = partShapes(deg, image);
-  const invNorm = parts.reduce(
-    (product, { kind, n }, k) =>
-      product * (kind.gain?.(shapes[k] as ImageSize, n, resources, convention) ?? 1),
-    1,
-  );
+  const gainOf = ({ kind, n }: (typeof parts)[number], k: number): number =>
+    kind.gain?.(shapes[k] as ImageSize, n, resources, convention) ?? 1;
+  // A†A has norm 1.
+  const invNorm =
+    convention === "pinv" ? 1 : parts.reduce((product, part, k) => product * gainOf(part, k), 1);
   const schedule = scheduleOf(config.diffusion);
   const gain = (t: number) => guidanceGain(schedule.alphaBar(t), sigmaY ?? 0, invNorm);
   const { scale } = operatorOf(deg);

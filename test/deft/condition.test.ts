@@ -21,7 +21,9 @@ async function moved(...words: string[]) {
     const operator = task.operator(engine, [0, 1]);
     const xt = engine.tensor(randomArray(2 * SIDE * SIDE, 1), [2, 1, SIDE, SIDE]);
     const size = operator.outShape.reduce((a, b) => a * b, 2);
-    const y = engine.tensor(randomArray(size, 2), [2, ...operator.outShape]);
+    const random = engine.tensor(randomArray(size, 2), [2, ...operator.outShape]);
+    // One that some picture has.
+    const y = operator.apply(operator.pinv(random));
     const zero = (x: Tensor) => affine(x, 0, 0);
     const minusG = {
       forward: (inputs: Tensor) =>
@@ -39,6 +41,12 @@ async function moved(...words: string[]) {
 describe("scale_guidance: a gate of 1 is a step onto the measurement", () => {
   test.each(["sr2", "sr4", "deno"])("%s without noise: A x̂0 = y", async (deg) => {
     const [, y, seen] = (await moved(`algo.deg=${deg}`, "algo.sigma_y=0")).values;
+    seen.forEach((v, i) => expect(v).toBeCloseTo(y[i] as number, 4));
+  });
+
+  test.each(["deblur_uni", "deblur_gauss", "sr2"])("%s by its pseudo-inverse: A x̂0 = y", async (deg) => {
+    const words = [`algo.deg=${deg}`, "algo.sigma_y=0", "likelihood.convention=pinv"];
+    const [, y, seen] = (await moved(...words)).values;
     seen.forEach((v, i) => expect(v).toBeCloseTo(y[i] as number, 4));
   });
 

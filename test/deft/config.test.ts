@@ -104,12 +104,15 @@ describe("defaults and presets", () => {
       "ct",
       "phantoms",
     ]);
-    expect(c.likelihood.convention).toBe("deft");
+    expect(c.likelihood.convention).toBe("pinv");
     expect(c.algo.finetune_args.max_steps).toBe(7);
     expect(resolve("experiment=ct", "likelihood.convention=exact").likelihood.convention).toBe("exact");
     expect(resolve("experiment=deblur_nl").likelihood.forward_op.weights).toBe("random");
     for (const name of Object.keys(experimentPresets))
       expect(resolve(`experiment=${name}`, `algo.deg=${name}`).algo.deg).toBe(name);
+    expect(refusal("experiment=phase_retrieval", "likelihood.convention=pinv")).toBe(
+      "likelihood.convention: pinv does not serve algo.deg=phase_retrieval, which has no pseudo-inverse at x_t; expected exact or deft",
+    );
     expect(refusal("experiment=ct", "algo.deg=sr4")).toBe(
       "experiment: ct is algo.deg=ct; got sr4; leave one of the two out",
     );

@@ -19,12 +19,13 @@ export const experimentPresets: { readonly [experiment: string]: Experiment } = 
     model: "embedded",
     values: { "htransform_model.init_scaling_bias": 0.001 },
   },
-  deblur_gauss: { deg: "deblur_gauss", model: "embedded", values: {} },
+  // Aᵀ(y − A x) is blurred once more, and a small network does not sharpen it; A†(y − A x) is sharp.
+  deblur_gauss: { deg: "deblur_gauss", model: "embedded", values: { "likelihood.convention": "pinv" } },
   deblur_nl: { deg: "deblur_nl", model: "embedded", values: { "likelihood.forward_op.weights": "random" } },
-  // The filtered residual, the original's own gradient: Aᵀ(y − A x) is blurred, and a small network does not sharpen it.
+  // Back-projection blurs too; its A† is filtered, as the original's own gradient is.
   ct: {
     deg: "ct",
     model: "phantoms",
-    values: { "likelihood.convention": "deft", "algo.finetune_args.max_steps": 200 },
+    values: { "likelihood.convention": "pinv", "algo.finetune_args.max_steps": 200 },
   },
 };

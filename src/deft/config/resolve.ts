@@ -246,6 +246,10 @@ function followTask(values: Map<string, Value>, deg: string, follow: Follow): vo
   follow("likelihood.forward_op.scale", operator.scale, `algo.deg=${deg}`);
   followMask(values, deg, operator, follow);
   followFiles(values, deg, operator.files);
+  if (values.get("likelihood.convention") === "pinv" && likelihoodOf(deg) === "phase_retrieval")
+    throw new UserError(
+      `likelihood.convention: pinv does not serve algo.deg=${deg}, which has no pseudo-inverse at x_t; expected exact or deft`,
+    );
   const useX0hat = values.get("algo.use_x0hat") === true;
   const needs = conditioningChannels(deg, channels, useX0hat);
   const seen = `${channels}-channel pictures and algo.use_x0hat=${useX0hat}`;

@@ -103,9 +103,9 @@ export const schema = {
   likelihood: {
     name: oneOf(["sr*", "inp", "hdr", "ct", "phase_retrieval", "blur", "plain"], "sr4", "follows algo.deg"),
     convention: oneOf(
-      ["exact", "deft"],
+      ["exact", "deft", "pinv"],
       "exact",
-      "gradients as in the maths, or as in the original's own networks",
+      "guidance as in the maths, as in the original's own networks, or A† of the residual in place of Aᵀ",
     ),
     forward_op: forwardOp,
   },
