@@ -48,6 +48,11 @@ export function blur(
   const outShape = [c, h + 2 * top - kh + 1, w + 2 * left - kw + 1];
   if (Math.min(...outShape) < 1)
     throw new UserError(`blur: kernel ${kh}x${kw} for images ${h}x${w}; expected one that fits inside`);
+  // Beyond that no tap sees a picture that it does not see mirrored already.
+  if (kh > 2 * h - 1 || kw > 2 * w - 1)
+    throw new UserError(
+      `blur: kernel ${kh}x${kw} for images ${h}x${w}; expected at most ${2 * h - 1}x${2 * w - 1}, make the kernel smaller`,
+    );
   const edges = isValid
     ? null
     : ([continuation(engine, padding, h, top, top), continuation(engine, padding, w, left, left)] as const);

@@ -244,6 +244,10 @@ describe("blur", () => {
     );
     expect(make([0.5, 0.5], 3, "reflect")).toThrow("a kernel of 2 values; expected 3x1");
     expect(make([0.2, 0.2, 0.2, 0.2, 0.2], 5, "valid")).toThrow("kernel 5x1 for images 4x4");
+    const eighth = new Array<number>(8).fill(0.125);
+    expect(make(eighth, 8, "reflect")).toThrow(
+      "blur: kernel 8x1 for images 4x4; expected at most 7x7, make the kernel smaller",
+    );
   });
 });
 
