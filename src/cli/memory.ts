@@ -29,7 +29,8 @@ export async function predictedPeak(
   const { channels, side } = parts.train;
   const count = Math.min(config.algo.finetune_args.batch_size, parts.train.length);
   const values = new Float32Array(count * channels * side * side);
-  for (let step = 0; step < STEPS; step++) fineTuning.step({ values, count, epoch: 0 }).dispose();
+  const labels = config.model.class_cond ? new Array<number>(count).fill(0) : null;
+  for (let step = 0; step < STEPS; step++) fineTuning.step({ values, count, epoch: 0, labels }).dispose();
   const options = evaluationOptions(run, config.exp.num_steps, { samples: 1, keepEvolution: false });
   const blank = { ...validation, get: () => Promise.resolve(new Float32Array(channels * side * side)) };
   const batch = Math.min(config.loader.batch_size, validation.length);
@@ -44,7 +45,7 @@ export async function pretrainingPeak(device: Device, config: Config, drawn: num
   const { inChannels, imageSize } = run.network.config;
   const count = config.pretrain.batch_size;
   const values = new Float32Array(count * inChannels * imageSize ** 2);
-  for (let step = 0; step < STEPS; step++) run.step({ values, count, epoch: 0 }).dispose();
+  for (let step = 0; step < STEPS; step++) run.step({ values, count, epoch: 0, labels: null }).dispose();
   await run.sample(drawn, STEPS, 0);
   return engine.device.pool.stats.peak;
 }

@@ -7,6 +7,7 @@ import type { MaskSource } from "../deft/masks.ts";
 import { layoutOf, type Layout, type TaskFiles } from "../deft/task.ts";
 import { canTile, planTiles, tileStride, type TilePlan } from "../deft/tiles.ts";
 import { readWhole, type Picture } from "../io/images.ts";
+import { ownClass } from "./classes.ts";
 import { sizeOfPrior } from "./prior-file.ts";
 import { checkMask, onMask, openRestoreMasks, tileMasks } from "./restore-masks.ts";
 
@@ -23,6 +24,8 @@ export interface RestoreRequest {
 export interface RestoreInput {
   readonly file: string;
   readonly plan: TilePlan;
+  /** Its class, for a prior that takes some. */
+  readonly label: number | null;
   /** Number of its first tile among those of all inputs. */
   readonly first: number;
   /** The path of an output, its suffix put before `.png`. */
@@ -60,7 +63,8 @@ export async function planInputs(request: RestoreRequest, files: TaskFiles): Pro
     const read = async () => onMask(asMeasured(await readWhole(file), file, layout.channels, deg), mask);
     const plan = planOf(await read(), file, { deg, side, layout });
     if (mask) checkMask(config, mask, plan, file);
-    inputs.push({ file, plan, first, output: outputs[k] as RestoreInput["output"], read });
+    const label = ownClass(config, k);
+    inputs.push({ file, plan, first, label, output: outputs[k] as RestoreInput["output"], read });
     first += plan.count;
   }
   return { inputs, layout, masks: masks && tileMasks(config, masks, inputs) };

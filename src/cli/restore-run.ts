@@ -108,7 +108,12 @@ interface Networks {
   readonly schedule: Schedule;
   readonly channels: number;
   /** DEFT's prediction for a measurement. */
-  readonly predict: (task: Task, operator: ReturnType<Task["operator"]>, y: Tensor) => Predict;
+  readonly predict: (
+    task: Task,
+    operator: ReturnType<Task["operator"]>,
+    y: Tensor,
+    label: number | null,
+  ) => Predict;
 }
 
 type Weights = Pick<RunParts, "priorWeights" | "startWeights">;
@@ -137,8 +142,10 @@ async function loadNetworks(
   return {
     schedule,
     channels,
-    predict: (task, operator, y) =>
-      deftPredict(schedule, prior.denoise, hTransform, operator, y, task.condition),
+    predict: (task, operator, y, label) => {
+      const denoise = prior.labelled(label === null ? null : [label]);
+      return deftPredict(schedule, denoise, hTransform, operator, y, task.condition);
+    },
   };
 }
 
@@ -199,7 +206,7 @@ async function restoreTiles(o: TileOptions, input: RestoreInput): Promise<Pictur
 /** The tiles of the batch that begins with tile `first`, sample by sample. */
 async function restoreBatch(
   o: TileOptions,
-  { plan, first: offset }: RestoreInput,
+  { plan, first: offset, label }: RestoreInput,
   measurement: Picture,
   first: number,
 ): Promise<Float32Array[][]> {
@@ -232,7 +239,7 @@ async function restoreBatch(
       schedule: o.schedule,
       ts: o.ts,
       eta: o.eta,
-      predict: o.predict(o.task, operator, y),
+      predict: o.predict(o.task, operator, y, label),
       start: draw(streams.start, 0),
       noise: (step) => draw(streams.sample, step),
       onStep: o.onStep,

@@ -151,7 +151,7 @@ async function learn(
   );
   try {
     await resumeLoop(folder, trainer);
-    const nothing = { values: new Float32Array(), count: soc.batch_size, epoch: 0 };
+    const nothing = { values: new Float32Array(), count: soc.batch_size, epoch: 0, labels: null };
     const result = await runLoop({
       label: "learn",
       folder,

@@ -34,6 +34,16 @@ export interface BatchOptions {
   readonly flip: boolean;
 }
 
+/** The pictures of a training step. */
+export interface Batch {
+  /** [n, C, H, W] in [-1, 1]. */
+  readonly values: Float32Array<ArrayBuffer>;
+  readonly count: number;
+  readonly epoch: number;
+  /** The pictures' classes; null where they have none. */
+  readonly labels: readonly number[] | null;
+}
+
 export class Batches {
   readonly #data: ImageDataset;
   readonly #options: BatchOptions;
@@ -50,8 +60,8 @@ export class Batches {
     this.stepsPerEpoch = Math.max(1, options.dropLast ? Math.floor(whole) : Math.ceil(whole));
   }
 
-  /** Pictures of step `step` (from 0) as [n, C, H, W] values in [-1, 1]. */
-  async get(step: number): Promise<{ values: Float32Array<ArrayBuffer>; count: number; epoch: number }> {
+  /** Pictures of step `step`, from 0. */
+  async get(step: number): Promise<Batch> {
     const { batchSize, seed, shuffle, flip } = this.#options;
     const epoch = Math.floor(step / this.stepsPerEpoch);
     if (epoch !== this.#epoch) {
@@ -65,13 +75,13 @@ export class Batches {
     const size = channels * side * side;
     const values = new Float32Array(indices.length * size);
     const random = new Philox(seed, streamOf(streams.flip, step));
-    const pictures = await Promise.all(
-      Array.from(indices, (i) => this.#data.get(i + version * this.#pictures)),
-    );
+    const places = Array.from(indices, (i) => i + version * this.#pictures);
+    const pictures = await Promise.all(places.map((i) => this.#data.get(i)));
     pictures.forEach((picture, k) =>
       values.set(flip && random.uniform() < 0.5 ? mirrored(picture, side) : picture, k * size),
     );
-    return { values, count: indices.length, epoch };
+    const { label } = this.#data;
+    return { values, count: indices.length, epoch, labels: label ? places.map((i) => label(i)) : null };
   }
 }
 

@@ -180,7 +180,7 @@ export async function restoreBatch(
 ): Promise<Restored> {
   const { engine, task } = o;
   const batch = await openBatch(o, data, first, count);
-  const { operator, shape, y, original, measurement } = batch;
+  const { operator, shape, y, original, measurement, labels } = batch;
   const pinv = engine.noGrad(() => engine.scope(() => affine(operator.pinv(y), 1, 0)));
   const methods = new Map<MethodName, Float32Array>([["pinv", await pinv.read()]]);
   pinv.dispose();
@@ -207,11 +207,19 @@ export async function restoreBatch(
     result.dispose();
     return values;
   };
-  methods.set("prior", await sample(projectedPredict(o.schedule, o.prior.denoise, operator, y), 0, 0, false));
+  methods.set(
+    "prior",
+    await sample(projectedPredict(o.schedule, o.prior.labelled(labels), operator, y), 0, 0, false),
+  );
   const samples: Float32Array[] = [];
   for (let k = 0; k < o.samples; k++)
     samples.push(
-      await sample(o.fineTuning.predict(operator, y, o.useAverage), o.eta, k, k === 0 && o.keepEvolution),
+      await sample(
+        o.fineTuning.predict(operator, y, o.useAverage, labels),
+        o.eta,
+        k,
+        k === 0 && o.keepEvolution,
+      ),
     );
   methods.set("deft", samples[0] as Float32Array);
   methods.set("deft_mean4", meanOf(samples));

@@ -3,8 +3,9 @@ import { ParameterSet } from "../nn/parameter.ts";
 import { initialise } from "../nn/state.ts";
 import type { UNetConfig } from "../nn/unet.ts";
 import { randomNormal, type Engine, type Tensor } from "../tensor/index.ts";
-import { drawTimesteps, streamOf, streams, upload, type Batches } from "./batches.ts";
+import { drawTimesteps, streamOf, streams, upload, type Batch } from "./batches.ts";
 import type { Config } from "./config/schema.ts";
+import type { Denoiser } from "./denoiser.ts";
 import { HTransform, type HTransformConfig } from "./htransform.ts";
 import { measure } from "./likelihood.ts";
 import { deftLossData, squaredError } from "./loss.ts";
@@ -18,10 +19,11 @@ import { learningRate, Trainer } from "./trainer.ts";
 export interface FineTuningOptions {
   readonly engine: Engine;
   readonly schedule: Schedule;
-  /** ε_θ, and the size of the pictures that it knows. */
-  readonly prior: Pick<Prior, "denoise"> & {
-    readonly network: { readonly config: Pick<UNetConfig, "inChannels" | "imageSize"> };
-  };
+  /** ε_θ, with classes where it takes them, and the size of the pictures that it knows. */
+  readonly prior: Pick<Prior, "denoise"> &
+    Partial<Pick<Prior, "labelled">> & {
+      readonly network: { readonly config: Pick<UNetConfig, "inChannels" | "imageSize"> };
+    };
   readonly network: HTransformConfig;
   readonly task: Task;
   readonly config: Config;
@@ -55,7 +57,7 @@ export class FineTuning {
   }
 
   /** Records the next step; the loss is the caller's to read and dispose of. */
-  step(batch: Awaited<ReturnType<Batches["get"]>>): Tensor {
+  step(batch: Batch): Tensor {
     const { engine, schedule, prior, task, config } = this.#o;
     const { seed } = config.exp;
     const step = this.trainer.steps;
@@ -71,7 +73,8 @@ export class FineTuning {
       const y = engine.noGrad(() => measureNoisy(engine, operator, x, task, { seed, step }));
       const t = drawTimesteps(batch.count, schedule.numTimesteps, seed, step);
       const options = task.condition;
-      const data = deftLossData({ schedule, prior: prior.denoise, operator, options, x, y, z, t });
+      const denoise = this.#under(batch.labels);
+      const data = deftLossData({ schedule, prior: denoise, operator, options, x, y, z, t });
       const inputs: [Tensor, Tensor, ...Tensor[]] = [
         data.conditioning,
         data.target,
@@ -86,10 +89,22 @@ export class FineTuning {
     });
   }
 
-  /** DEFT's prediction for a measurement, with the averaged weights when asked. */
-  predict(operator: Operator, y: Tensor, useAverage: boolean): Predict {
-    const { schedule, prior, task } = this.#o;
-    const predict = deftPredict(schedule, prior.denoise, this.hTransform, operator, y, task.condition);
+  /** The prior, under the pictures' classes where they have some. */
+  #under(labels: readonly number[] | null): Denoiser {
+    const { prior } = this.#o;
+    return prior.labelled?.(labels) ?? prior.denoise;
+  }
+
+  /** DEFT's prediction for a measurement of pictures of these classes, with the averaged weights when asked. */
+  predict(
+    operator: Operator,
+    y: Tensor,
+    useAverage: boolean,
+    labels: readonly number[] | null = null,
+  ): Predict {
+    const { schedule, task } = this.#o;
+    const denoise = this.#under(labels);
+    const predict = deftPredict(schedule, denoise, this.hTransform, operator, y, task.condition);
     return useAverage ? (xt, t) => this.trainer.withAverage(() => predict(xt, t)) : predict;
   }
 

@@ -2,6 +2,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, describe, expect, test, vi } from "vitest";
+import { restore } from "../../src/cli/commands/restore.ts";
+import { train } from "../../src/cli/commands/train.ts";
 import { checkInputs } from "../../src/cli/check-inputs.ts";
 import { resolveSampling } from "../../src/cli/resolve-trained.ts";
 import { openSource, sampleOn } from "../../src/cli/sample-run.ts";
@@ -315,6 +317,26 @@ describe("classes", () => {
       expect(summary.metrics[algo]).toHaveProperty("top1");
     }
   });
+
+  test("train and restore take them", async () => {
+    const root = path.join(folder, "trained");
+    const more = ["algo.deg=sr4", "algo.finetune_args.max_steps=2", "algo.finetune_args.batch_size=3"];
+    await train([...words, ...more, `exp.root=${root}`, "exp.name=it"]);
+    const run = path.join(root, "samples", "it");
+    expect(existsSync(path.join(run, "summary.json"))).toBe(true);
+    const file = path.join(folder, "small.png");
+    await writePng(file, { data: randomArray(3 * 16, 1), channels: 3, height: 4, width: 4 });
+    const to = (out: string, ...own: string[]) =>
+      restore([file, "--checkpoint", run, "--out", path.join(folder, out), ...own]);
+    await expect(to("none")).rejects.toThrow(
+      "exp.classes: none given; model=embedded draws pictures of a class; pass exp.classes=[NUMBERS]",
+    );
+    await expect(to("none", "exp.classes=7")).rejects.toThrow("exp.classes: no such class; got 7");
+    await to("a", "exp.classes=0");
+    await to("b", "exp.classes=1");
+    const [a, b] = await Promise.all(["a", "b"].map((out) => readWhole(path.join(folder, out, "small.png"))));
+    expect(a?.data).not.toEqual(b?.data);
+  }, 60_000);
 
   test("pictures without classes, and classes that the prior does not know, are refused", async () => {
     const source = async (...more: string[]) =>

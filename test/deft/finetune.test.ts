@@ -57,7 +57,7 @@ async function setUp(deg: string) {
   const make = () => new FineTuning({ engine, schedule, prior, network: h, task, config, totalSteps: 30 });
   const data = phantoms({ side: SIDE, length: 40 });
   const batches = new Batches(data, { batchSize: 4, seed: 0, shuffle: true, dropLast: true, flip: false });
-  return { engine, config, schedule, prior, task, make, data, batches };
+  return { engine, config, schedule, prior, task, network: h, make, data, batches };
 }
 
 const bits = async (f: FineTuning) =>
@@ -138,6 +138,38 @@ describe("fine-tuning", () => {
     await second.trainer.restore(source, 3, "state");
     for (let step = 3; step < 6; step++) second.step(await s.batches.get(step)).dispose();
     expect(await bits(second)).toBe(await bits(whole));
+  });
+
+  test("the prior sees each picture's class, in steps and in the evaluation", async () => {
+    const s = await setUp("sr4");
+    const data = { ...s.data, label: (index: number) => index };
+    const seen: (readonly number[] | null)[] = [];
+    const labelled = (labels: readonly number[] | null) => {
+      seen.push(labels);
+      return s.prior.denoise;
+    };
+    const prior = Object.assign(Object.create(s.prior) as Prior, { labelled });
+    const { engine, config, schedule, task, network: h } = s;
+    const fineTuning = new FineTuning({ engine, schedule, prior, network: h, task, config, totalSteps: 2 });
+    const options = { batchSize: 4, seed: 0, shuffle: true, dropLast: true, flip: false };
+    const batch = await new Batches(data, options).get(1);
+    const size = SIDE * SIDE;
+    for (const [k, label] of (batch.labels ?? []).entries())
+      expect(batch.values.slice(k * size, (k + 1) * size)).toEqual(await data.get(label));
+    fineTuning.step(batch).dispose();
+    expect(new Set(batch.labels)).toHaveProperty("size", 4);
+    expect(seen).toEqual([batch.labels]);
+    seen.length = 0;
+    const evaluation = {
+      ...{ engine, schedule, prior, task, fineTuning, useAverage: false, eta: 0, seed: 0 },
+      ...{ ts: timesteps(1000, 0, 2), samples: 1, keepEvolution: false },
+    };
+    await restoreBatch(evaluation, data, 3, 2);
+    expect(seen).toEqual([
+      [3, 4],
+      [3, 4],
+    ]);
+    expect((await s.batches.get(0)).labels).toBeNull();
   });
 });
 

@@ -16,6 +16,7 @@ const FREE = [
   "exp.start_step",
   "exp.end_step",
   "exp.seed",
+  "exp.classes",
   "exp.overwrite",
   "algo.val_args.eta",
   "loader.batch_size",

@@ -20,7 +20,7 @@ export const train = configured({
   run: (config) => (config.algo.name === "deft_soc" ? runSoc(config) : runTraining(config)),
 });
 
-function checkAlgorithm({ algo, exp, model }: Config): void {
+function checkAlgorithm({ algo, exp }: Config): void {
   if (exp.checkpoint !== null)
     throw new UserError(
       `exp.checkpoint: only sample and compare read it; got ${exp.checkpoint}; train starts from htransform_model.ckpt_path=FILE`,
@@ -28,9 +28,5 @@ function checkAlgorithm({ algo, exp, model }: Config): void {
   if (algo.name !== "deft" && algo.name !== "deft_soc")
     throw new UserError(
       `algo: train trains deft and deft_soc, ${algo.name} has nothing to train; expected deft sample algo=${algo.name} with the same options`,
-    );
-  if (model.class_cond)
-    throw new UserError(
-      `model.class_cond: train takes no classes; got model=${model.name}; expected a prior that takes none, or deft sample and deft compare with this one`,
     );
 }

@@ -72,7 +72,7 @@ function train(deg: TaskName, sigmaY: number): { fineTuning: FineTuning; task: T
   const options = { engine, schedule, prior: frozen, network, task, config, totalSteps: STEPS };
   const fineTuning = new FineTuning(options);
   for (let step = 0; step < STEPS; step++)
-    fineTuning.step({ values: drawn(BATCH, step), count: BATCH, epoch: 0 }).dispose();
+    fineTuning.step({ values: drawn(BATCH, step), count: BATCH, epoch: 0, labels: null }).dispose();
   return { fineTuning, task };
 }
 
