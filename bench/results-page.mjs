@@ -1,5 +1,5 @@
 // docs/results.md from the figures of each experiment.
-import { remarks, wordsOf } from "./results-grid.mjs";
+import { wordsOf } from "./results-grid.mjs";
 import { markdown, number } from "./table.mjs";
 
 const titles = {
@@ -145,7 +145,6 @@ function section(result) {
     "Each at its own best of what was tried:",
     tableOf(result.best).join("\n"),
     paragraph(result),
-    ...(remarks[task] ? [remarks[task]] : []),
     `![Rows: held-out pictures. Columns: original, measurement, ${result.equal.map(({ name }) => nameOf(name)).join(", ")}.](images/results-${task}.png)`,
     `_Columns: original | measurement | ${result.equal.map(({ name }) => nameOf(name)).join(" | ")}, one sample each at equal network calls._`,
     "What was tried, with the PSNR of one sample on the pictures for tuning:",
