@@ -1,17 +1,17 @@
 // Adapters from the outside: each case starts processes of its own, since a process keeps the Vulkan it has loaded.
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
-import os from "node:os";
+import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { build } from "esbuild";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { adapterChoice } from "../../src/cli/dawn.ts";
 import { installedLavapipe } from "../../src/cli/vulkan.ts";
 import { UserError } from "../../src/deft/errors.ts";
 import { testAdapter } from "../helpers/gpu.ts";
+import { temporaryFolder } from "../helpers/temporary-folder.ts";
 
 const program = path.resolve("node_modules/.cache/deft-tests/open-gpu.mjs");
-const folder = mkdtempSync(path.join(os.tmpdir(), "deft-dawn-"));
+const folder = temporaryFolder();
 const cache = path.join(folder, "cache");
 const squares = Array.from({ length: 64 }, (_, i) => i * i);
 
@@ -69,7 +69,6 @@ beforeAll(async () => {
   const common = { bundle: true, format: "esm", platform: "node", packages: "external" } as const;
   await build({ ...common, entryPoints: ["test/helpers/open-gpu.ts"], outfile: program });
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("the choice", () => {
   test("names are checked, and the flag wins over DEFT_ADAPTER", () => {

@@ -1,17 +1,9 @@
-import {
-  appendFileSync,
-  existsSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { appendFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { appendStats, cutBack, readStats } from "../../src/cli/stats.ts";
 import type { StatsRow } from "../../src/cli/stats.ts";
+import { temporaryFolder } from "../helpers/temporary-folder.ts";
 
 const row = (step: number): StatsRow => ({
   step,
@@ -29,10 +21,9 @@ describe("stats.jsonl", () => {
   let folder: string;
   let file: string;
   beforeEach(() => {
-    folder = mkdtempSync(path.join(tmpdir(), "deft-stats-"));
+    folder = temporaryFolder();
     file = path.join(folder, "stats.jsonl");
   });
-  afterEach(() => rmSync(folder, { recursive: true }));
 
   it("reads back the rows that were appended, one a line", () => {
     for (const step of [1, 2, 3]) appendStats(file, row(step));

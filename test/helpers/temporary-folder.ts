@@ -1,10 +1,9 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync } from "node:fs";
 import path from "node:path";
 
-/** A new empty folder, removed when the process ends. */
+/** A new empty folder, removed when the tests end. */
 export function temporaryFolder(): string {
-  const folder = mkdtempSync(path.join(tmpdir(), "deft-test-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  return folder;
+  const root = process.env["DEFT_TEST_FOLDER"];
+  if (root === undefined) throw new Error("DEFT_TEST_FOLDER: set by test/helpers/global-setup.ts");
+  return mkdtempSync(path.join(root, "it-"));
 }
