@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { format, resolveConfig } from "prettier";
 import sharp from "sharp";
+import { parse } from "yaml";
 import { grids, KEPT, methods, ranked, rounds, SHORT, wordsOf } from "./results-grid.mjs";
 import { page } from "./results-page.mjs";
 
@@ -74,6 +75,13 @@ function deft(command, words) {
   });
 }
 
+/** The configuration that `deft train` would run. */
+const dryRun = (words) =>
+  execFileSync(process.execPath, ["dist/deft.js", "train", ...words, "--dry-run"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+
 const metricWords = () => [
   ...(arg.lpips ? [`metrics.lpips_path='${path.resolve(arg.lpips)}'`] : []),
   ...(arg["lpips-trunk"] ? [`metrics.lpips_trunk_path='${path.resolve(arg["lpips-trunk"])}'`] : []),
@@ -90,6 +98,13 @@ async function trained(task) {
     "--resume",
     ...set,
   ]);
+  const stored = parse(readFileSync(path.join(folder, "config.yaml"), "utf8"));
+  const wanted = parse(dryRun([`experiment=${task}`, ...set]));
+  for (const group of ["algo", "likelihood", "htransform_model"])
+    if (JSON.stringify(stored[group]) !== JSON.stringify(wanted[group]))
+      throw new Error(
+        `${folder}: trained with other options (${group}) than experiment=${task} has now; remove it`,
+      );
   const summary = path.join(folder, "summary.json");
   if (!existsSync(summary)) throw new Error(`${task}: the training was stopped`);
   const { steps, seconds, parameters } = read(summary);

@@ -2,9 +2,9 @@
 import { epochOrder } from "../deft/batches.ts";
 import type { ComparedBatch, Comparison } from "../deft/compare.ts";
 import type { Config } from "../deft/config/schema.ts";
-import { subset, withClasses, type ImageDataset } from "../deft/dataset.ts";
+import { subset, type ImageDataset } from "../deft/dataset.ts";
 import { saveComparedPictures, writeComparison } from "./compare-results.ts";
-import { checkClasses } from "./classes.ts";
+import { classed } from "./classes.ts";
 import { batchesOf, forecast, setUpComparison } from "./comparison-setup.ts";
 import { openData } from "./data.ts";
 import { formatBytes } from "./format.ts";
@@ -17,17 +17,15 @@ import { openTask } from "./task-files.ts";
 
 /** The comparison of a resolved and checked configuration. Throws UserError. */
 export async function runComparison(config: Config): Promise<void> {
-  const data = await openData(config);
-  const validation = withClasses(data.validation, config.exp.classes);
-  checkClasses(config, validation);
+  const { validation } = await openData(config);
+  const shuffled = epochOrder(validation.length, config.exp.seed, 0, config.loader.shuffle);
+  const order = classed(config, subset(validation, [...shuffled]), true);
   const { deg, sigma_y: sigma } = config.algo;
   const task = await openTask(config, validation.side, validation.channels);
   const opened = await openEngine(config);
   try {
     const { engine } = opened;
     const { channels, side } = validation;
-    const { seed } = config.exp;
-    const order = subset(validation, [...epochOrder(validation.length, seed, 0, config.loader.shuffle)]);
     const { comparison, leftOut, peak } = await withRunWeights(config, async (weights) => {
       const parts = { config, task, channels, side, weights, ...compared(config) };
       const { peak } = await forecast(

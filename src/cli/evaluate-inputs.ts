@@ -103,7 +103,7 @@ async function labelsOf(
   const summary = path.join(samples, SUMMARY);
   if (existsSync(summary)) {
     const { classes: drawn } = JSON.parse(readFileSync(summary, "utf8")) as Partial<Summary>;
-    return (key) => drawn?.[Number(key)] ?? null;
+    if (drawn) return (key) => drawn[Number(key)] ?? null;
   }
   const keys = against === null ? [] : originals.map(({ key }) => key);
   const found = keys.length > 0 ? classesOf(keys) : null;

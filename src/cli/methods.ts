@@ -146,20 +146,23 @@ async function trained(
 /** What learning took in a run of `deft train algo=deft_soc`. Throws a UserError where the file does not say it. */
 async function learningIn(run: string): Promise<NonNullable<Method["learning"]>> {
   const file = path.join(run, LEARNING);
-  const refuse = (error: Error): never => {
-    throw new UserError(
-      `${file}: ${error.message}; expected the folder of a finished run of deft train algo=deft_soc`,
-    );
+  const refuse = (why: string): never => {
+    throw new UserError(`${file}: ${why}; expected the folder of a finished run of deft train algo=deft_soc`);
   };
-  const text = await readFile(file, "utf8").catch(refuse);
+  const text = await readFile(file, "utf8").catch(() => refuse("cannot be read"));
+  const learned = parsed(text) as Partial<NonNullable<Method["learning"]>> | null;
+  const figures = [learned?.calls?.prior, learned?.calls?.own, learned?.secondsPerImage];
+  if (!figures.every(Number.isFinite)) refuse("says no network calls or seconds");
+  return learned as NonNullable<Method["learning"]>;
+}
+
+/** The value of a JSON text; null where it is none. */
+function parsed(text: string): unknown {
   try {
-    const learned = JSON.parse(text) as NonNullable<Method["learning"]>;
-    const { calls, secondsPerImage } = learned;
-    if ([calls.prior, calls.own, secondsPerImage].every(Number.isFinite)) return learned;
-  } catch (error) {
-    return refuse(error as Error);
+    return JSON.parse(text);
+  } catch {
+    return null;
   }
-  return refuse(new Error("says no network calls or seconds"));
 }
 
 /** deft_soc, which learns for each picture. */

@@ -19,7 +19,7 @@ const LEARNING =
   /^(algo\.soc\.(objective|sigma|num_steps|batch_size|iterations)|algo\.finetune_args\.(lr|lr_annealing)|algo\.ema\..*|algo\.val_args\.use_ema)$/;
 
 /** Keys that decide on the one observation of a deft_soc run. */
-const OBSERVATION = /^(exp\.seed|loader\.shuffle)$/;
+const OBSERVATION = /^(exp\.(seed|classes)|loader\.shuffle)$/;
 
 /**
  * The configuration of `deft compare`: with a checkpoint its run's task, networks and pictures. Throws a UserError for a value that

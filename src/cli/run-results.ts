@@ -160,6 +160,8 @@ export async function writeResults(r: Results): Promise<void> {
   const { config, fineTuning, data, task, prior } = run;
   const { trainer } = fineTuning;
   const useAverage = config.algo.val_args.use_ema;
+  const { label } = data;
+  const restored = batches.reduce((n, { count }) => n + count, 0);
   await saveGrid(path.join(folder.path, "grid.png"), data, batches);
   await exportTransform(path.join(folder.path, TRANSFORM), fineTuning, useAverage);
   const summary: Summary = {
@@ -172,6 +174,7 @@ export async function writeResults(r: Results): Promise<void> {
     network_calls: r.networkCalls,
     gpu_peak_bytes: trainer.set.engine.device.pool.stats.peak,
     htransform_sha256: await hashOf(fineTuning),
+    ...(label && { classes: Array.from({ length: restored }, (_, i) => label(i)) }),
   };
   const first = batches[0] as Restored;
   const grid: GridRow[] = [];

@@ -5,11 +5,11 @@ import type { Step } from "../deft/algorithms/algorithm.ts";
 import { epochOrder, streamOf, streams } from "../deft/batches.ts";
 import type { Comparison } from "../deft/compare.ts";
 import type { Config } from "../deft/config/schema.ts";
-import { subset, withClasses, type ImageDataset } from "../deft/dataset.ts";
+import { subset, type ImageDataset } from "../deft/dataset.ts";
 import { UserError } from "../deft/errors.ts";
 import { makeTask, type Task } from "../deft/task.ts";
 import { Philox } from "../tensor/index.ts";
-import { checkClasses } from "./classes.ts";
+import { classed } from "./classes.ts";
 import {
   batchesOf,
   forecast,
@@ -42,8 +42,7 @@ export async function openSource(config: Config): Promise<{ data: ImageDataset; 
   const { validation } = await openData(config);
   const { exp, loader, algo } = config;
   const order = subset(validation, [...epochOrder(validation.length, exp.seed, 0, loader.shuffle)]);
-  const data = withClasses(order, exp.classes);
-  checkClasses(config, data, false);
+  const data = classed(config, order, false);
   if (algo.name === "deft_soc" && algo.soc.picture >= data.length)
     throw new UserError(
       `algo.soc.picture: no such picture; got ${algo.soc.picture}; expected 0 to ${data.length - 1} of ${data.name}`,
@@ -65,8 +64,7 @@ function drawings(config: Config): { data: ImageDataset; task: Task } {
     get: () => Promise.resolve(new Float32Array(channels * side * side)),
     ...(model.class_cond && { label: (index) => randomClass(index, exp.seed, model.num_classes) }),
   };
-  const data = withClasses(blank, exp.classes);
-  checkClasses(config, data, false);
+  const data = classed(config, blank, false);
   const identity = { ...config, algo: { ...algo, deg: "deno", sigma_y: 0 } };
   return { data, task: makeTask(identity, side, channels, null) };
 }

@@ -3,10 +3,10 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { epochOrder } from "../deft/batches.ts";
 import type { Config } from "../deft/config/schema.ts";
-import { subset, withClasses, type ImageDataset } from "../deft/dataset.ts";
+import { subset, type ImageDataset } from "../deft/dataset.ts";
 import { evaluationSteps, restoreBatch, summarise, type Restored } from "../deft/evaluate.ts";
-import { checkClasses } from "./classes.ts";
-import { openData, type RunData } from "./data.ts";
+import { classed } from "./classes.ts";
+import { openData } from "./data.ts";
 import { openTask } from "./task-files.ts";
 import { formatBytes, formatCount } from "./format.ts";
 import { predictedPeak } from "./memory.ts";
@@ -24,7 +24,8 @@ const SAMPLES = 4;
 /** The training run of a resolved and checked configuration. Throws UserError. */
 export async function runTraining(config: Config): Promise<void> {
   const started = performance.now();
-  const data = classed(await openData(config), config);
+  const { train, validation } = await openData(config);
+  const data = { train: classed(config, train, false), validation: classed(config, validation, false) };
   const side = data.train.side;
   const task = await openTask(config, side, data.train.channels);
   const opened = await openEngine(
@@ -63,16 +64,6 @@ export async function runTraining(config: Config): Promise<void> {
     task.release();
     opened.close();
   }
-}
-
-/** The pictures with the classes that the prior or a measure takes. Throws UserError where it needs some and there are none. */
-function classed({ train, validation }: RunData, config: Config): RunData {
-  const [own, heldOut] = [train, validation].map((data) => {
-    const labelled = withClasses(data, config.exp.classes);
-    checkClasses(config, labelled, false);
-    return labelled;
-  }) as [ImageDataset, ImageDataset];
-  return { train: own, validation: heldOut };
 }
 
 function describe(

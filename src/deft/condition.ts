@@ -1,13 +1,13 @@
 import { affine, concat, mul, type Tensor } from "../tensor/index.ts";
-import { guidance } from "./likelihood.ts";
-import type { Convention, Operator } from "./operator.ts";
+import { guidance, type GuidanceConvention } from "./likelihood.ts";
+import type { Operator } from "./operator.ts";
 
 export interface ConditionOptions {
   readonly sigmaY: number;
   readonly useX0hat: boolean;
   /** The guidance g as last channels; else Aᵀy (A†y by the convention "pinv"). */
   readonly useLoggrad: boolean;
-  readonly convention: Convention;
+  readonly convention: GuidanceConvention;
   /** Factor of g (or Aᵀy) in the network's input at timestep t; default 1. */
   readonly gain?: (t: number) => number;
 }
@@ -16,7 +16,8 @@ export interface ConditionOptions {
  * The factor of g that makes s = 1 a step of pseudo-inverse guidance (Song et al. 2023): with λ = √ᾱ/√(1−ᾱ),
  * λσ²/(‖A‖² + σ²λ²) of g = Aᵀ(y − A x̂0)/σ², λ/‖A‖² where σ = 0 and g is not divided. Then h = −g moves x̂0 by about A†(y − A x̂0), less
  * where the measurement is noisier than x̂0; without it s would have to grow from 0.01 to 100 over t. A time gate and a first layer
- * absorb any such factor, so what the h-transform can express stays the same.
+ * absorb any such factor, so what the h-transform can express stays the same. `invNorm` is 1/‖A‖², and 1 where A† stands in place of
+ * Aᵀ; that A† amplifies the noise of y by up to 1 over A's least singular value is not in it.
  */
 export function guidanceGain(alphaBar: number, sigmaY: number, invNorm: number): number {
   const lambda = Math.sqrt(alphaBar) / Math.sqrt(1 - alphaBar);

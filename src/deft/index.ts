@@ -15,7 +15,7 @@ export { classifierGradient, classifierScale, guidedPredict, type ClassifierGuid
 export { FineTuning, measureNoisy, type FineTuningOptions } from "./finetune.ts";
 export { joined, pixelwise, type Footprint } from "./footprint.ts";
 export { HTransform, type HTransformConfig } from "./htransform.ts";
-export { guidance, measure } from "./likelihood.ts";
+export { guidance, measure, type GuidanceConvention } from "./likelihood.ts";
 export { deftLoss, type LossInputs, type LossParts } from "./loss.ts";
 export { boxMasks, freeFormMasks, type MaskSource } from "./masks.ts";
 export { inceptionScore, topOne } from "./metrics/classifier.ts";

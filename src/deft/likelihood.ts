@@ -1,6 +1,9 @@
 import { affine, lincomb, type Tensor } from "../tensor/index.ts";
 import type { Convention, Operator } from "./operator.ts";
 
+/** What guides the h-transform: the operator's own gradient by a convention, or A† of the residual. */
+export type GuidanceConvention = Convention | "pinv";
+
 /** y = A x + σ_y n, with n standard normal in the measurement's shape; σ_y on the [-1, 1] scale. */
 export function measure(operator: Operator, x: Tensor, sigmaY: number, n: Tensor | null): Tensor {
   const y = operator.apply(x);
@@ -17,7 +20,7 @@ export function guidance(
   y: Tensor,
   x0Hat: Tensor,
   sigmaY: number,
-  convention: Convention,
+  convention: GuidanceConvention,
 ): Tensor {
   const g =
     convention === "pinv"

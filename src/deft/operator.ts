@@ -1,6 +1,7 @@
 import { GradientError, lincomb, type Shape, type Tensor } from "../tensor/index.ts";
 
-export type Convention = "exact" | "deft" | "pinv";
+/** Gradients as in the maths, or as in the original code. */
+export type Convention = "exact" | "deft";
 
 /** [C, H, W] of an image. */
 export type ImageSize = readonly [channels: number, height: number, width: number];

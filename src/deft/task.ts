@@ -58,11 +58,12 @@ export function makeTask(
   prepare(0, image);
   const { convention } = config.likelihood;
   const shapes = partShapes(deg, image);
-  const gainOf = ({ kind, n }: (typeof parts)[number], k: number): number =>
-    kind.gain?.(shapes[k] as ImageSize, n, resources, convention) ?? 1;
-  // A†A has norm 1.
-  const invNorm =
-    convention === "pinv" ? 1 : parts.reduce((product, part, k) => product * gainOf(part, k), 1);
+  // By the pseudo-inverse a step is A†A, of norm 1 or near it.
+  const own = convention === "pinv" ? null : convention;
+  const gains = parts.map(({ kind, n }, k) =>
+    own === null ? 1 : (kind.gain?.(shapes[k] as ImageSize, n, resources, own) ?? 1),
+  );
+  const invNorm = gains.reduce((product, gain) => product * gain, 1);
   const schedule = scheduleOf(config.diffusion);
   const gain = (t: number) => guidanceGain(schedule.alphaBar(t), sigmaY ?? 0, invNorm);
   const { scale } = operatorOf(deg);

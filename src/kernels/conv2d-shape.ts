@@ -63,10 +63,13 @@ export const taps = (v: Values): number => Number(v["KH"]) * Number(v["KW"]);
 /** Bytes that one workspace should not pass: larger batches are cut into parts, which also stay in the caches. */
 const WORKSPACE = 8 * 2 ** 20;
 
-/** The parts [first, count] of n images or rows for workspaces of `bytes` each, `most` a part; the first is the largest. */
-export function parts(n: number, bytes: number, most = n): [first: number, count: number][] {
-  const fitting = Math.min(n, most, Math.max(1, Math.floor(WORKSPACE / bytes)));
-  const count = Math.ceil(n / Math.ceil(n / fitting));
+/**
+ * The parts [first, count] of n images or rows for workspaces of `bytes` each, `most` a part and whole steps where one fits; the
+ * first is the largest.
+ */
+export function parts(n: number, bytes: number, most = n, step = 1): [first: number, count: number][] {
+  const fitting = Math.min(most, Math.max(1, Math.floor(WORKSPACE / bytes)));
+  const count = Math.min(n, fitting < step ? fitting : fitting - (fitting % step));
   return Array.from({ length: Math.ceil(n / count) }, (_, i) => [i * count, Math.min(count, n - i * count)]);
 }
 

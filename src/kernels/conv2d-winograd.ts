@@ -56,9 +56,18 @@ const tilesX = ({ w }: Plane): number => Math.ceil(w / 4);
 const tilesY = ({ h }: Plane): number => Math.ceil(h / 4);
 /** Bytes that one row of tiles of c channels takes in the transformed domain. */
 const bytesOf = (s: Plane, c: number): number => 36 * 4 * (c + 3) * (tilesX(s) + 3);
-/** The work in parts of whole rows of tiles, of one image or of several: the first row and how many. */
-const bands = (s: Plane & { n: number }, channels: number, most?: number): [number, number][] =>
-  parts(s.n * tilesY(s), bytesOf(s, channels), most);
+/** The work in parts of whole rows of tiles, of one image or of several, that fill the lanes: the first row and how many. */
+function bands(
+  device: Device,
+  s: Plane & { n: number },
+  channels: number,
+  most?: number,
+): [number, number][] {
+  const lanes = 4 * device.subgroupSize;
+  // The largest power of two in it.
+  const across = tilesX(s) & -tilesX(s);
+  return parts(s.n * tilesY(s), bytesOf(s, channels), most, Math.max(1, lanes / across));
+}
 
 /** True where the variant serves: the kernel, and workspaces of a row of tiles that can be bound. */
 export function canWinograd(device: Device, s: ConvShape): boolean {
@@ -142,7 +151,7 @@ function convolve(
 ): void {
   const { rows, depth, flip } = s;
   const aligned = s.w % 4 === 0;
-  const batches = bands(s, Math.max(rows, depth));
+  const batches = bands(device, s, Math.max(rows, depth));
   const most = (batches[0]?.[1] ?? 1) * tilesX(s);
   // Few tiles leave lanes idle along the columns: then tiles are the rows and channels the columns (a UNet's forward pass of one
   // picture of side 32: 37 → 29 ms on lavapipe). Rows of the left operand are read in whole quads, which a depth that is none would
@@ -221,7 +230,7 @@ export function winogradWeightGradient(
   const most = Math.ceil(TILES_SUMMED / tilesX(s));
   const aligned = s.w % 4 === 0;
   withWorkspace(device, 36 * rows * 4 * c4, "a convolution's transformed weight gradient", (space) => {
-    for (const [first, band] of bands(s, Math.max(s.c, s.o), most)) {
+    for (const [first, band] of bands(device, s, Math.max(s.c, s.o), most)) {
       const tiles = band * tilesX(s);
       const t4 = quads(tiles);
       withWorkspace(device, 36 * rows * 4 * t4, "a convolution's transformed rows", (left) =>

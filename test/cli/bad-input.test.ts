@@ -1,23 +1,16 @@
 // Wrong command lines in a process and an empty folder of their own: one line that says what and what to do, nothing left behind.
-import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { build } from "esbuild";
 import { beforeAll, describe, expect, it } from "vitest";
 import { writePng } from "../../src/io/images.ts";
-import { testGpu } from "../helpers/gpu.ts";
+import { errorsOf, runProgram } from "../helpers/program.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { npy, writeNpz } from "../helpers/write-npz.ts";
 
-const program = path.resolve("node_modules/.cache/deft-tests/deft.mjs");
 const given = temporaryFolder();
 const at = (name: string): string => path.join(given, name);
 
 beforeAll(async () => {
-  await build({
-    ...({ bundle: true, format: "esm", platform: "node", packages: "external" } as const),
-    ...{ entryPoints: ["src/cli/main.ts"], outfile: program },
-  });
   await writePng(at("wide.png"), { data: new Float32Array(200), channels: 1, height: 10, width: 20 });
   writeFileSync(at("text.png"), "no picture");
   writeNpz(at("masks.npz"), { other: npy([1, 8, 1], new Uint8Array(8)) });
@@ -68,12 +61,9 @@ const cases: readonly (readonly [name: string, words: () => string[], message: R
 
 describe("train", () => {
   it.each(cases)("%s", async (_name, words, message) => {
-    const { kind } = await testGpu();
     const cwd = temporaryFolder();
-    const ran = spawnSync(process.execPath, [program, "train", ...words(), "--adapter", kind], {
-      ...{ cwd, encoding: "utf8" as const, timeout: 60_000 },
-    });
-    const lines = ran.stderr.split("\n").filter((line) => line !== "" && !line.startsWith("Warning: max"));
+    const ran = await runProgram(cwd, ["train", ...words()]);
+    const lines = errorsOf(ran);
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatch(/^deft: /);
     expect(lines[0]).toMatch(message);

@@ -1,23 +1,13 @@
 // `deft info` in a process of its own, since the command ends its process.
-import { spawnSync } from "node:child_process";
-import path from "node:path";
-import { build } from "esbuild";
 import { expect, test } from "vitest";
 import { info } from "../../src/cli/commands/info.ts";
 import { UserError } from "../../src/deft/errors.ts";
 import { testGpu } from "../helpers/gpu.ts";
-
-const program = path.resolve("node_modules/.cache/deft-tests/info.mjs");
+import { runProgram } from "../helpers/program.ts";
 
 test("prints the adapter, what it offers, and versions, and the process ends", async () => {
-  const contents = `import { info } from "./src/cli/commands/info.ts"; await info(process.argv.slice(2));`;
-  const common = { bundle: true, format: "esm", platform: "node", packages: "external" } as const;
-  await build({ ...common, stdin: { contents, resolveDir: "." }, outfile: program });
-  const { adapter, kind, name } = await testGpu();
-  const ran = spawnSync(process.execPath, [program, "--adapter", kind], {
-    encoding: "utf8",
-    timeout: 20_000,
-  });
+  const { adapter, name } = await testGpu();
+  const ran = await runProgram(process.cwd(), ["info"]);
   expect(ran.status, ran.stderr).toBe(0);
   const lines = ran.stdout.split("\n").filter((line) => !/^(Warning|\s|$)/.test(line));
   expect(lines[0]).toContain(`adapter: ${name} (`);

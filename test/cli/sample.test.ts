@@ -2,8 +2,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, describe, expect, test, vi } from "vitest";
-import { restore } from "../../src/cli/commands/restore.ts";
-import { train } from "../../src/cli/commands/train.ts";
 import { checkInputs } from "../../src/cli/check-inputs.ts";
 import { resolveSampling } from "../../src/cli/resolve-trained.ts";
 import { openSource, sampleOn } from "../../src/cli/sample-run.ts";
@@ -26,6 +24,7 @@ import { ParameterSet, type Declarations } from "../../src/nn/parameter.ts";
 import { loadWeights } from "../../src/nn/state.ts";
 import { randomArray } from "../helpers/check-op.ts";
 import { testEngine } from "../helpers/engine.ts";
+import { errorsOf, runProgram } from "../helpers/program.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 
 const gpu = { kind: "lavapipe" as const, name: "it", line: "adapter: it" };
@@ -321,22 +320,32 @@ describe("classes", () => {
   test("train and restore take them", async () => {
     const root = path.join(folder, "trained");
     const more = ["algo.deg=sr4", "algo.finetune_args.max_steps=2", "algo.finetune_args.batch_size=3"];
-    await train([...words, ...more, `exp.root=${root}`, "exp.name=it"]);
+    const deft = async (...own: string[]) => {
+      const ran = await runProgram(folder, own);
+      return { status: ran.status, errors: errorsOf(ran).join("\n") };
+    };
+    const given = ["train", ...words, ...more, `exp.root=${root}`, "exp.name=it"];
+    expect(await deft(...given)).toEqual({ status: 0, errors: "" });
     const run = path.join(root, "samples", "it");
-    expect(existsSync(path.join(run, "summary.json"))).toBe(true);
+    const { classes } = JSON.parse(readFileSync(path.join(run, "summary.json"), "utf8")) as Summary;
+    expect(classes).toEqual([0, 1, 1, 2]);
+    expect((await deft(...given, "exp.classes=[0,1]")).errors).toContain(
+      "exp.classes: train takes one class for all pictures; got [0,1]",
+    );
+    expect((await deft(...given, "--resume", "exp.classes=2")).errors).toContain("deft: exp.classes: ");
     const file = path.join(folder, "small.png");
     await writePng(file, { data: randomArray(3 * 16, 1), channels: 3, height: 4, width: 4 });
     const to = (out: string, ...own: string[]) =>
-      restore([file, "--checkpoint", run, "--out", path.join(folder, out), ...own]);
-    await expect(to("none")).rejects.toThrow(
+      deft("restore", file, "--checkpoint", run, "--out", path.join(folder, out), ...own);
+    expect((await to("none")).errors).toContain(
       "exp.classes: none given; model=embedded draws pictures of a class; pass exp.classes=[NUMBERS]",
     );
-    await expect(to("none", "exp.classes=7")).rejects.toThrow("exp.classes: no such class; got 7");
-    await to("a", "exp.classes=0");
-    await to("b", "exp.classes=1");
+    expect((await to("none", "exp.classes=7")).errors).toContain("exp.classes: no such class; got 7");
+    expect(await to("a", "exp.classes=0")).toEqual({ status: 0, errors: "" });
+    expect((await to("b", "exp.classes=1")).status).toBe(0);
     const [a, b] = await Promise.all(["a", "b"].map((out) => readWhole(path.join(folder, out, "small.png"))));
     expect(a?.data).not.toEqual(b?.data);
-  }, 60_000);
+  });
 
   test("pictures without classes, and classes that the prior does not know, are refused", async () => {
     const source = async (...more: string[]) =>
@@ -345,6 +354,12 @@ describe("classes", () => {
       "exp.classes: no such class; got 3; expected 0 to 2",
     );
     const flat = path.join(pictures, "ant");
+    await expect(source("model.num_classes=2")).rejects.toThrow(/num_classes/);
+    const few = { ...(await resolveSampling(["algo=ddim", "algo.deg=sr4", ...words])).config };
+    const model = { ...few.model, num_classes: 2 };
+    await expect(openSource({ ...few, model })).rejects.toThrow(
+      "is of class 2; expected 0 to 1, the classes",
+    );
     await expect(source(`dataset.root=${flat}`)).rejects.toThrow(
       "lie in no class folders; model=embedded draws",
     );

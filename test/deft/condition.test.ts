@@ -1,5 +1,6 @@
 // The guidance channel of the h-transform's input, with the factor that a task gives it.
 import { describe, expect, test } from "vitest";
+import { condition } from "../../src/deft/condition.ts";
 import { resolveConfig } from "../../src/deft/config/resolve.ts";
 import { scheduleOf } from "../../src/deft/networks.ts";
 import { deftPredict } from "../../src/deft/sample.ts";
@@ -44,11 +45,14 @@ describe("scale_guidance: a gate of 1 is a step onto the measurement", () => {
     seen.forEach((v, i) => expect(v).toBeCloseTo(y[i] as number, 4));
   });
 
-  test.each(["deblur_uni", "deblur_gauss", "sr2"])("%s by its pseudo-inverse: A x̂0 = y", async (deg) => {
-    const words = [`algo.deg=${deg}`, "algo.sigma_y=0", "likelihood.convention=pinv"];
-    const [, y, seen] = (await moved(...words)).values;
-    seen.forEach((v, i) => expect(v).toBeCloseTo(y[i] as number, 4));
-  });
+  test.each(["deblur_uni", "deblur_gauss", "deblur_gauss-sr2"])(
+    "%s by its pseudo-inverse: A x̂0 = y",
+    async (deg) => {
+      const words = [`algo.deg=${deg}`, "algo.sigma_y=0", "likelihood.convention=pinv"];
+      const [, y, seen] = (await moved(...words)).values;
+      seen.forEach((v, i) => expect(v).toBeCloseTo(y[i] as number, 4));
+    },
+  );
 
   test("with noise: the posterior mean of x ~ N(x̂0, (1−ᾱ)/ᾱ)", async () => {
     const sigma = 0.7;
@@ -61,6 +65,27 @@ describe("scale_guidance: a gate of 1 is a step onto the measurement", () => {
       expect(v).toBeCloseTo(mean, 4);
     });
   });
+});
+
+test("without use_loggrad the last channel is Aᵀy, A†y by the pseudo-inverse's convention", async () => {
+  const engine = await testEngine();
+  const { config } = resolveConfig(["model=phantoms", "algo.use_loggrad=false", "algo.scale_guidance=false"]);
+  for (const convention of ["exact", "pinv"] as const) {
+    const likelihood = { ...config.likelihood, convention };
+    const task = makeTask({ ...config, likelihood }, SIDE, 1, null);
+    const [last, want] = engine.scope(() => {
+      const operator = task.operator(engine, [0]);
+      const xt = engine.tensor(randomArray(SIDE * SIDE, 1), [1, 1, SIDE, SIDE]);
+      const y = operator.apply(xt);
+      const inputs = condition(operator, xt, xt, y, task.condition, [T]);
+      const last = slice(inputs, [0, inputs.dim(1) - 1, 0, 0], [1, inputs.dim(1), SIDE, SIDE]);
+      // sr4: Aᵀ is A† shared out to 16 pixels.
+      return [last, affine(operator.pinv(y), convention === "pinv" ? 1 : 1 / 16, 0)] as const;
+    });
+    const [got, expected] = [await last.read(), await want.read()];
+    got.forEach((v, i) => expect(v).toBeCloseTo(expected[i] as number, 5));
+    for (const t of [last, want]) t.dispose();
+  }
 });
 
 test("without scale_guidance g has no factor", () => {

@@ -94,6 +94,8 @@ describe("defaults and presets", () => {
       max_steps: null,
     });
     expect(resolve("algo.finetune_args.max_steps=null").algo.finetune_args.max_steps).toBeNull();
+    const named = resolve("experiment=sr4", "algo.finetune_args.epochs=3").algo.finetune_args;
+    expect(named).toMatchObject({ epochs: 3, max_steps: null });
   });
 
   it("an experiment names task, prior and size of the run, and goes with no other task", () => {
@@ -112,6 +114,12 @@ describe("defaults and presets", () => {
       expect(resolve(`experiment=${name}`, `algo.deg=${name}`).algo.deg).toBe(name);
     expect(refusal("experiment=phase_retrieval", "likelihood.convention=pinv")).toBe(
       "likelihood.convention: pinv does not serve algo.deg=phase_retrieval, which has no pseudo-inverse at x_t; expected exact or deft",
+    );
+    expect(refusal("algo.deg=sr2-phase_retrieval", "likelihood.convention=pinv")).toContain(
+      "pinv does not serve",
+    );
+    expect(refusal("model.class_cond=true", "model.num_classes=3", "exp.classes=[1,3]")).toBe(
+      "exp.classes: no such class; got 3; expected 0 to 2, the classes of model=embedded",
     );
     expect(refusal("experiment=ct", "algo.deg=sr4")).toBe(
       "experiment: ct is algo.deg=ct; got sr4; leave one of the two out",

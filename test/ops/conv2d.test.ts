@@ -90,6 +90,25 @@ describe("conv2d", () => {
     for (const t of [x, y, weights]) t.dispose();
   });
 
+  // So many channels that one image goes in bands, of tiles few enough to be the rows; long sums lose digits.
+  test("3x3 in bands with constant weights and bias", async () => {
+    const engine = await testEngine();
+    const k: Conv = { n: 1, c: 2048, h: 20, w: 16, o: 64, kh: 3, kw: 3, stride: 1, padding: 1 };
+    const [x, w, b] = [randomArray(k.c * k.h * k.w, 1), randomArray(k.o * k.c * 9, 2), randomArray(k.o, 3)];
+    const weights = engine.tensor(w, [k.o, k.c, 3, 3]).markConstant();
+    const y = engine.scope(() => {
+      const [image, bias] = [engine.tensor(x, [1, k.c, k.h, k.w]), engine.tensor(b, [k.o])];
+      return conv2d(image, weights, bias, { padding: 1 });
+    });
+    const [x64, w64, b64] = [x, w, b].map((v) => Float64Array.from(v)) as [
+      Float64Array,
+      Float64Array,
+      Float64Array,
+    ];
+    expect(relativeError(await y.read(), convolve(x64, w64, b64, k))).toBeLessThan(1e-5);
+    for (const t of [y, weights]) t.dispose();
+  });
+
   /** y and both gradients of one convolution against the definition. */
   const compare = async (engine: Engine, name: string, k: Conv): Promise<void> => {
     const { n, c, h, w, o, kh, kw, stride, padding } = k;

@@ -110,10 +110,11 @@ function checkTask(config: Config, task: unknown, run: string): void {
   );
 }
 
-/** The run's configuration with what the user named; whether outputs may be replaced is never the run's to say. */
+/** The run's configuration with what the user named; whether outputs may be replaced, and of what class the user's pictures are, is never the run's to say. */
 function withOptions(stored: Config, explicit: ReturnType<typeof parseArguments>["explicit"]): Config {
   const values = fromConfig(stored);
   values.set("exp.overwrite", false);
+  values.set("exp.classes", null);
   for (const [key, value] of explicit) {
     if (key === "algo.deg") continue;
     if (!FREE.includes(key))

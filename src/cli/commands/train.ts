@@ -21,6 +21,11 @@ export const train = configured({
 });
 
 function checkAlgorithm({ algo, exp }: Config): void {
+  // Dealt in turn they would follow from the order of files, and be others for held-out pictures.
+  if (algo.name === "deft" && (exp.classes?.length ?? 0) > 1)
+    throw new UserError(
+      `exp.classes: train takes one class for all pictures; got [${exp.classes?.join(",")}]; expected one number, or a data set with a folder for each class`,
+    );
   if (exp.checkpoint !== null)
     throw new UserError(
       `exp.checkpoint: only sample and compare read it; got ${exp.checkpoint}; train starts from htransform_model.ckpt_path=FILE`,

@@ -38,6 +38,8 @@ export interface Summary {
   gpu_peak_bytes: number;
   /** SHA-256 over the final tensors of the h-transform in order of name, in hexadecimal. */
   htransform_sha256: string;
+  /** Class of each restored picture; absent: they have none. */
+  classes?: readonly number[];
 }
 
 /** Measures that need weights from the user: the option that gives them, the head of their column, and which end is best. */

@@ -8,7 +8,7 @@ export interface Experiment {
   readonly values: Preset;
 }
 
-/** Some ten minutes on two cores. */
+/** Some five minutes on two cores. */
 const STEPS = { "algo.finetune_args.max_steps": 1000 };
 
 /** The paper's experiments (Denker et al. 2024, section 4) on the priors that come with the program, by `experiment=`. */

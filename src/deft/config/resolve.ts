@@ -1,7 +1,15 @@
 import { algorithmNames, type AlgorithmName } from "../algorithms/index.ts";
 import { UserError } from "../errors.ts";
 import { parseArguments, type Arguments, type Flags } from "./arguments.ts";
-import { conditioningChannels, degradationOf, likelihoodOf, operatorOf, partShapes } from "./degradation.ts";
+import { checkClassNumbers } from "./classes.ts";
+import {
+  conditioningChannels,
+  degradationOf,
+  likelihoodOf,
+  operatorOf,
+  parseDegradation,
+  partShapes,
+} from "./degradation.ts";
 import type { OperatorFacts } from "./degradation.ts";
 import { experimentPresets } from "./experiments.ts";
 import { showValue, toRaw, type Value } from "./fields.ts";
@@ -52,8 +60,10 @@ export function resolveConfig(argv: readonly string[], network: Preset = {}): Re
   lay(modelPresets[chosen.model]);
   lay(network);
   lay(htransformPresets[chosen.htransform]);
-  if (Object.hasOwn(shippedPriors, chosen.model)) lay(runSize(explicit));
+  if (Object.hasOwn(shippedPriors, chosen.model)) lay(embeddedRun);
   lay(experimentPresets[chosen.experiment ?? ""]?.values);
+  // Epochs that the user names are not cut short.
+  if (explicit.has("algo.finetune_args.epochs")) lay({ "algo.finetune_args.max_steps": null });
   lay(schedule(explicit));
   for (const [key, value] of explicit) {
     const trained = network[key];
@@ -84,7 +94,9 @@ export function resolveConfig(argv: readonly string[], network: Preset = {}): Re
   checkNetwork("htransform_model", values);
   checkRanges(values);
   notice(values, warnings);
-  return { config: toConfig(values), explicit: new Set(explicit.keys()), warnings, flags: args.flags };
+  const config = toConfig(values);
+  checkClassNumbers(config);
+  return { config, explicit: new Set(explicit.keys()), warnings, flags: args.flags };
 }
 
 /** The prior that the words choose, for reading its weight file before the configuration is resolved. */
@@ -190,12 +202,6 @@ function refuseForeignOptions({ algo, deg }: Chosen, explicit: ReadonlyMap<strin
   }
 }
 
-/** The size of a run with a shipped prior. A number of epochs that the user names is not cut short by it. */
-function runSize(explicit: ReadonlyMap<string, Value>): Preset {
-  if (!explicit.has("algo.finetune_args.epochs")) return embeddedRun;
-  return { ...embeddedRun, "algo.finetune_args.max_steps": null };
-}
-
 /** `diffusion=cosine1000` sets the shape of the schedule. */
 function schedule(explicit: ReadonlyMap<string, Value>): Preset {
   const name = String(explicit.get("diffusion.name") ?? "linear1000");
@@ -246,7 +252,9 @@ function followTask(values: Map<string, Value>, deg: string, follow: Follow): vo
   follow("likelihood.forward_op.scale", operator.scale, `algo.deg=${deg}`);
   followMask(values, deg, operator, follow);
   followFiles(values, deg, operator.files);
-  if (values.get("likelihood.convention") === "pinv" && likelihoodOf(deg) === "phase_retrieval")
+  const parts = parseDegradation(deg);
+  const isPhaseless = parts.some(({ kind }) => kind.likelihood === "phase_retrieval");
+  if (values.get("likelihood.convention") === "pinv" && isPhaseless)
     throw new UserError(
       `likelihood.convention: pinv does not serve algo.deg=${deg}, which has no pseudo-inverse at x_t; expected exact or deft`,
     );

@@ -105,7 +105,7 @@ export const schema = {
     convention: oneOf(
       ["exact", "deft", "pinv"],
       "exact",
-      "guidance as in the maths, as in the original's own networks, or A† of the residual in place of Aᵀ",
+      "guidance as in the maths, as in the original's own networks, or A† of the residual in place of Aᵀ, for measurements of little noise",
     ),
     forward_op: forwardOp,
   },
@@ -235,7 +235,7 @@ export const schema = {
     resume: bool(false, "go on with the run of this name (--resume)"),
     classes: optional(
       classNumbers(
-        "class numbers of the pictures, in turn, for class-conditional priors, guidance and top-1; null: those of the data set's class folders",
+        "class numbers of the pictures, in turn (train: one for all), for class-conditional priors, guidance and top-1; null: those of the data set's class folders",
       ),
     ),
     seed: int(0, "seed of all random numbers", { min: 0, max: 4294967295 }),

@@ -41,18 +41,12 @@ export function blur(
   const { height: kh, width: kw } = kernel;
   const [c, h, w] = inShape;
   checkKernel(kernel, isNormalised);
+  checkSize(kernel, inShape, padding);
   const flipped = Float32Array.from(kernel.values).reverse();
   const weight = engine.tensor(flipped, [1, 1, kh, kw], "blur kernel");
   const isValid = padding === "valid";
   const [top, left] = isValid ? [0, 0] : [kh >> 1, kw >> 1];
   const outShape = [c, h + 2 * top - kh + 1, w + 2 * left - kw + 1];
-  if (Math.min(...outShape) < 1)
-    throw new UserError(`blur: kernel ${kh}x${kw} for images ${h}x${w}; expected one that fits inside`);
-  // Beyond that no tap sees a picture that it does not see mirrored already.
-  if (kh > 2 * h - 1 || kw > 2 * w - 1)
-    throw new UserError(
-      `blur: kernel ${kh}x${kw} for images ${h}x${w}; expected at most ${2 * h - 1}x${2 * w - 1}, make the kernel smaller`,
-    );
   const edges = isValid
     ? null
     : ([continuation(engine, padding, h, top, top), continuation(engine, padding, w, left, left)] as const);
@@ -74,6 +68,19 @@ export function blur(
     adjoint,
     pinv: (y) => leastSquares({ apply, adjoint }, y, steps),
   });
+}
+
+/** Throws a UserError for a kernel that does not fit inside with `valid`, or that reaches beyond every pixel and its like outside. */
+function checkSize(
+  { height, width }: BlurKernel,
+  [, h, w]: ImageSize,
+  padding: BlurOptions["padding"],
+): void {
+  const most = (side: number) => (padding === "valid" ? side : 2 * side - 1);
+  if (height > most(h) || width > most(w))
+    throw new UserError(
+      `blur: kernel ${height}x${width} for images ${h}x${w}; expected at most ${most(h)}x${most(w)}, make the kernel smaller`,
+    );
 }
 
 /** Throws a UserError unless the kernel has its values and, when asked, they sum to one. */
@@ -99,6 +106,7 @@ export const blurKind: DegradationKind = {
   prepare(shape, _n, { kernel, blur: options }) {
     if (!kernel) throw new UserError(NO_KERNEL);
     checkKernel(kernel);
+    checkSize(kernel, shape, { ...blurDefaults, ...options }.padding);
     return { make: (engine) => blur(engine, kernel, shape, options) };
   },
 };

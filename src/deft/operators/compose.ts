@@ -12,9 +12,11 @@ interface Outer {
   readonly adjoint: (v: Tensor) => Tensor;
   readonly closed: (v: Tensor) => Tensor;
 }
+/** Whether its A† is known in closed form. Asked by the name, since the decomposition is made when it is read. */
+const isClosed = (part: Operator): boolean => "svd" in part;
 /** A part whose A† is known in closed form stands as the projection onto its range or its rows, any other as itself. */
 const outer = (part: Operator, projection: (v: Tensor) => Tensor): Outer =>
-  part.svd
+  isClosed(part)
     ? { apply: projection, adjoint: projection, closed: part.pinv }
     : { apply: part.apply, adjoint: part.adjoint, closed: (v) => v };
 
@@ -30,7 +32,7 @@ function inverseByParts(parts: readonly Operator[], y: Tensor): Tensor {
   const apply = (z: Tensor) => left.apply(middle.reduce((v, part) => part.apply(v), right.apply(z)));
   const adjoint = (v: Tensor) =>
     right.adjoint(middle.reduceRight((w, part) => part.adjoint(w), left.adjoint(v)));
-  const steps = first.svd && last.svd ? STEPS.closed : STEPS.open;
+  const steps = middle.length === 0 && isClosed(first) && isClosed(last) ? STEPS.closed : STEPS.open;
   return y.engine.scope(() => right.closed(leastSquares({ apply, adjoint }, left.closed(y), steps)));
 }
 
