@@ -145,6 +145,8 @@ function section(result) {
     "Each at its own best of what was tried:",
     tableOf(result.best).join("\n"),
     paragraph(result),
+    // What a reader has to know beside the figures.
+    ...(result.note ? [result.note] : []),
     `![Rows: held-out pictures. Columns: original, measurement, ${result.equal.map(({ name }) => nameOf(name)).join(", ")}.](images/results-${task}.png)`,
     `_Columns: original | measurement | ${result.equal.map(({ name }) => nameOf(name)).join(" | ")}, one sample each at equal network calls._`,
     "What was tried, with the PSNR of one sample on the pictures for tuning:",

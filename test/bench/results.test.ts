@@ -52,6 +52,11 @@ describe("docs/results.md", () => {
     expect(text).toContain("DEFT does not win: it is 3.25 dB below dps.");
   });
 
+  test("shows the note of a task", () => {
+    expect(page([{ ...result("sr4", 22, 20), note: "Mind this." }])).toContain("\n\nMind this.\n\n");
+    expect(text).not.toContain("Mind this.");
+  });
+
   test("times come from the tables, and that is said, where none was taken apart", () => {
     const untimed = page([{ ...result("sr4", 22, 20), timing: [] }]);
     expect(untimed).toContain("dps takes 2.00 times as long as DEFT (2.00 to 2.00); pgdm takes 3.00 times");
