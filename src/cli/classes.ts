@@ -5,7 +5,7 @@ import { withClasses, type ImageDataset } from "../deft/dataset.ts";
 import { UserError } from "../deft/errors.ts";
 
 /** Whether sampling itself needs a class for each picture: a class-conditional prior, or a classifier that guides ddim. */
-export function needsClasses({ algo, classifier, compare, model }: Config, isCompared: boolean): boolean {
+function needsClasses({ algo, classifier, compare, model }: Config, isCompared: boolean): boolean {
   const drawsDdim = isCompared ? compare.algorithms.split(",").includes("ddim") : algo.name === "ddim";
   return model.class_cond || (drawsDdim && classifier.ckpt_path !== null && classifier.scale > 0);
 }

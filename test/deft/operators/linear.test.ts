@@ -291,7 +291,7 @@ describe("compositions", () => {
       make: (engine) =>
         compose("three", [part(engine, 4), deblur(engine, "deblur_uni", shape), part(engine, 5)]),
       isLinear: true,
-      pinv: 2e-3,
+      pinv: 1e-4,
     });
   });
   it("parts that do not fit are named", () =>
