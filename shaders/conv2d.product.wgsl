@@ -3,7 +3,7 @@ enable subgroups;
 // A workgroup is one subgroup of SG lanes; it owns BLOCKS*ROWS rows and COLS vec4s of columns a lane. Each lane loads a vec4 (four k)
 // of one row of left and hands it to the others by broadcast; right is read as vec4s along the columns, each value once.
 // All strides in vec4s, but `rows`, `depth` (k) and bias in elements. left: rows of ceil(depth/4) vec4s, zero past depth.
-// Of several matrices, Next apart: column c of right and out lies in matrix c / perImage; workgroup z sums the products of
+// A launch does the columns from `first` on. Of several matrices, Next apart: column c of right and out lies in matrix c / perImage; workgroup z sums the products of
 // matrices z·per .. z·per + per - 1 (below `segments`) of left and right into matrix z of out, or with ADD onto what it holds.
 alias L = f32; //!param
 alias R = f32; //!param
@@ -14,7 +14,7 @@ const ROWS = 8u; //!param
 const COLS = 1u; //!param
 const ADD = 0u; //!param
 struct Params {
-  columns: u32, perImage: u32, rows: u32, depth: u32, segments: u32, per: u32,
+  first: u32, columns: u32, perImage: u32, rows: u32, depth: u32, segments: u32, per: u32,
   leftRow: u32, leftNext: u32, leftStart: u32,
   rightRow: u32, rightNext: u32, rightStart: u32,
   outRow: u32, outNext: u32, outStart: u32, biased: u32,
@@ -31,9 +31,9 @@ const q = 0u; //!drop
 
 @compute @workgroup_size(SG)
 fn product(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) l: u32) {
-  let first = wg.y * BLOCKS * ROWS;
+  let row0 = wg.y * BLOCKS * ROWS;
   //!repeat j 0..COLS
-  let c_j = (wg.x * COLS + j) * SG + l;
+  let c_j = p.first + (wg.x * COLS + j) * SG + l;
   let column_j = min(c_j, p.columns - 1u);
   let within_j = column_j % p.perImage;
   let image_j = column_j / p.perImage;
@@ -41,7 +41,7 @@ fn product(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) l:
   let to_j = p.outStart + (wg.z + image_j) * p.outNext + within_j;
   //!end
   //!repeat b 0..BLOCKS
-  let row_b = min(first + b * ROWS + min(l, ROWS - 1u), p.rows - 1u);
+  let row_b = min(row0 + b * ROWS + min(l, ROWS - 1u), p.rows - 1u);
   let start_b = p.leftStart + row_b * p.leftRow;
   //!repeat i 0..ROWS
   //!repeat j 0..COLS
@@ -82,12 +82,12 @@ fn product(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) l:
   //!repeat i 0..ROWS
   let more_b_i = subgroupBroadcast(bias_b, i);
   //!repeat j 0..COLS
-  if (c_j < p.columns && first + b * ROWS + i < p.rows) {
+  if (c_j < p.columns && row0 + b * ROWS + i < p.rows) {
     s_b_i_j += more_b_i;
     //!if ADD == 1
-    s_b_i_j += vec4f(out[to_j + (first + b * ROWS + i) * p.outRow]);
+    s_b_i_j += vec4f(out[to_j + (row0 + b * ROWS + i) * p.outRow]);
     //!end
-    out[to_j + (first + b * ROWS + i) * p.outRow] = vec4<O>(s_b_i_j);
+    out[to_j + (row0 + b * ROWS + i) * p.outRow] = vec4<O>(s_b_i_j);
   }
   //!end
   //!end

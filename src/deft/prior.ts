@@ -4,6 +4,7 @@ import { loadWeights, type WeightSource } from "../nn/state.ts";
 import { UNet, type UNetConfig } from "../nn/unet.ts";
 import { Plan, type Engine, type Tensor } from "../tensor/index.ts";
 import { epsilonFrom, type Denoiser, type PredictionType } from "./denoiser.ts";
+import { UserError } from "./errors.ts";
 import type { Schedule } from "./schedule.ts";
 
 /** What a prior is besides its weights. */
@@ -18,7 +19,10 @@ export interface PriorOptions {
 export class Prior {
   readonly network: UNet;
   readonly parameters: ParameterSet;
-  /** ε_θ(x_t, t); no gradient is recorded for its weights. A class-conditional network wants `labelled` instead. */
+  /**
+   * ε_θ(x_t, t); no gradient is recorded for its weights. A class-conditional network wants `labelled` instead. Throws a UserError
+   * where a gradient by x_t is asked of a prior in float16.
+   */
   readonly denoise: Denoiser;
   readonly #options: PriorOptions;
   /** Network calls so far, a batch counting one. */
@@ -50,6 +54,10 @@ export class Prior {
         labels && Uint32Array.from({ length: xt.dim(0) }, (_, i) => labels[i % labels.length] as number);
       const { network } = this;
       const { engine } = this.parameters;
+      if (this.#options.half && engine.recording && xt.requiresGrad)
+        throw new UserError(
+          "model.use_fp16: this algorithm takes a gradient through the prior, and one in float16 has none; leave it out",
+        );
       if (engine.recording) return network.forward(xt, t, own);
       return engine.scope(() => this.#plan.run([xt, ...network.prepare(engine, t, own)])[0] as Tensor);
     });
@@ -73,6 +81,7 @@ export class Prior {
   /** Frees what it keeps to run again faster. */
   release(): void {
     this.#plan.dispose();
+    this.parameters.release();
   }
 
   dispose(): void {

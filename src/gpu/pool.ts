@@ -1,7 +1,7 @@
 // Buffers by size class. A freed buffer is handed out again at once: recorded commands run in order, so the next user's
 // writes come after the last user's reads. Of several free buffers the oldest is taken, so that a loop that starts each round
 // with the same buffers free gets the same ones again, and bind groups made for them are found in the cache. Buffers are only
-// destroyed behind a fence (trim), never while a command may use them.
+// destroyed behind a fence (trim) or, reserved ones, when all commands that use them are submitted.
 import { DeviceError } from "./errors.ts";
 import type { Recorder } from "./recorder.ts";
 
@@ -11,6 +11,8 @@ export interface PoolBuffer {
   readonly size: number;
   /** Number in order of creation. */
   readonly serial: number;
+  /** Memory of a plan, which has only a name (recorder.ts). */
+  readonly isName?: true;
 }
 
 export interface MemoryStats {
@@ -46,9 +48,13 @@ export class Pool {
   }
 
   acquire(bytes: number, label: string): PoolBuffer {
-    if (this.recorder) return this.recorder.acquire(bytes, label);
+    if (this.recorder) {
+      this.#check(bytes, bytes, label);
+      return this.recorder.acquire(bytes, label);
+    }
     const size = sizeClass(bytes);
-    this.#count(size, bytes, label);
+    this.#check(size, bytes, label);
+    this.#count(size);
     const reused = this.#free.get(size)?.pop();
     if (reused) {
       this.stats.pooled -= size;
@@ -58,7 +64,8 @@ export class Pool {
   }
 
   release(freed: PoolBuffer): void {
-    if (this.recorder?.release(freed)) return;
+    // A name may be freed after its recording, which came to nothing then.
+    if (this.recorder?.release(freed) || freed.isName) return;
     const { size, serial } = freed;
     let list = this.#free.get(size);
     if (!list) this.#free.set(size, (list = []));
@@ -71,7 +78,8 @@ export class Pool {
 
   /** A buffer of its own of just this size, which goes back by `discard` alone. */
   reserve(size: number, label: string, kind: "storage" | "uniform" = "storage"): PoolBuffer {
-    this.#count(size, size, label);
+    this.#check(size, size, label);
+    this.#count(size);
     return this.#create(size, label, kind === "storage" ? GPUBufferUsage.STORAGE : GPUBufferUsage.UNIFORM);
   }
 
@@ -86,7 +94,7 @@ export class Pool {
     return { buffer: this.#device.createBuffer({ size, usage, label }), size, serial: this.#created++ };
   }
 
-  #count(size: number, bytes: number, label: string): void {
+  #check(size: number, bytes: number, label: string): void {
     const limit = Math.min(
       this.#device.limits.maxBufferSize,
       this.#device.limits.maxStorageBufferBindingSize,
@@ -95,6 +103,9 @@ export class Pool {
       throw new DeviceError(
         `${label}: needs ${bytes} bytes in one buffer; this adapter binds ${limit} at most; use a smaller batch or image side`,
       );
+  }
+
+  #count(size: number): void {
     this.stats.live += size;
     this.stats.peak = Math.max(this.stats.peak, this.stats.live);
   }

@@ -121,7 +121,7 @@ export class Queue {
     this.flush();
     if (bytes.byteLength % 4 === 0) this.#device.queue.writeBuffer(buffer, offset, bytes);
     else {
-      const padded = new Uint8Array((bytes.byteLength + 3) & ~3);
+      const padded = new Uint8Array(Math.ceil(bytes.byteLength / 4) * 4);
       padded.set(bytes);
       this.#device.queue.writeBuffer(buffer, offset, padded);
     }
@@ -157,7 +157,7 @@ export class Queue {
   /** Copies `bytes` of a buffer, from `offset` on, to the host. */
   async read(buffer: GPUBuffer, offset: number, bytes: number): Promise<ArrayBuffer> {
     this.recorder?.refuse("read");
-    const size = (bytes + 3) & ~3;
+    const size = Math.ceil(bytes / 4) * 4;
     const staging = this.#device.createBuffer({
       size,
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,

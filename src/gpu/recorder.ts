@@ -54,7 +54,7 @@ export class Recorder {
     const size = Math.ceil(Math.max(bytes, 1) / 256) * 256;
     const buffer = { label, size } as unknown as GPUBuffer;
     this.#named.set(buffer, { label, size, first: -1, last: -1, isHeld: true });
-    return { buffer, size, serial: this.#serial++ };
+    return { buffer, size, serial: this.#serial++, isName: true };
   }
 
   /** False for a real buffer. */

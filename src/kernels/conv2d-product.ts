@@ -1,6 +1,6 @@
 // The one matrix product behind every convolution on software adapters: operands are shared inside a subgroup.
 import type { Device } from "../gpu/device.ts";
-import { defineKernel, storedAs, type HasBuffer } from "./kernel.ts";
+import { defineKernel, MAX_GROUPS, storedAs, type HasBuffer } from "./kernel.ts";
 import { combine, each } from "./shader.ts";
 import { broadcasts, LANES } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
@@ -53,8 +53,8 @@ const product = defineKernel(wgsl.conv2dProduct, "product", {
     each("R", "f32", "f16"),
     each("O", "f32", "f16"),
   ),
-  grid: ({ columns, rows, segments, per }, v) => [
-    Math.ceil(columns / (Number(v["SG"]) * Number(v["COLS"]))),
+  grid: ({ first, columns, rows, segments, per }, v) => [
+    Math.min(MAX_GROUPS, Math.ceil((columns - first) / (Number(v["SG"]) * Number(v["COLS"])))),
     Math.ceil(rows / (Number(v["BLOCKS"]) * Number(v["ROWS"]))),
     Math.ceil(segments / per),
   ],
@@ -68,25 +68,28 @@ export function multiply(
   add = false,
 ): void {
   const SG = device.subgroupSize;
-  product(
-    device,
-    buffers,
-    {
-      ...{ columns, perImage, rows, depth, segments, per },
-      ...{ leftRow: left.row, leftNext: left.next, leftStart: left.start ?? 0 },
-      ...{ rightRow: right.row, rightNext: right.next, rightStart: right.start ?? 0 },
-      ...{ outRow: out.row, outNext: out.next, outStart: out.start ?? 0 },
-      // Where there is none, the placeholder gives zero: a variant less to compile.
-      biased: buffers.bias ? 1 : 0,
-    },
-    {
-      ...blocksOf(SG, tileRows(rows)),
-      // Where a broadcast is dear (SwiftShader: subgroups of 4), each feeds two vec4s, as long as there are columns enough.
-      COLS: SG === 4 && columns >= 16 ? 2 : 1,
-      ADD: add ? 1 : 0,
-      ...{ L: storedAs(buffers.left), R: storedAs(buffers.right), O: storedAs(buffers.out) },
-    },
-  );
+  // Where a broadcast is dear (SwiftShader: subgroups of 4), each feeds two vec4s, as long as there are columns enough.
+  const COLS = SG === 4 && columns >= 16 ? 2 : 1;
+  // Of very many columns a launch does as many as its grid holds.
+  for (let first = 0; first < columns; first += MAX_GROUPS * SG * COLS)
+    product(
+      device,
+      buffers,
+      {
+        ...{ first, columns, perImage, rows, depth, segments, per },
+        ...{ leftRow: left.row, leftNext: left.next, leftStart: left.start ?? 0 },
+        ...{ rightRow: right.row, rightNext: right.next, rightStart: right.start ?? 0 },
+        ...{ outRow: out.row, outNext: out.next, outStart: out.start ?? 0 },
+        // Where there is none, the placeholder gives zero: a variant less to compile.
+        biased: buffers.bias ? 1 : 0,
+      },
+      {
+        ...blocksOf(SG, tileRows(rows)),
+        COLS,
+        ADD: add ? 1 : 0,
+        ...{ L: storedAs(buffers.left), R: storedAs(buffers.right), O: storedAs(buffers.out) },
+      },
+    );
 }
 
 const sumChannel = defineKernel(wgsl.conv2dBias, "sumChannel", {

@@ -27,7 +27,8 @@ export interface KernelOptions<P> {
 
 export type Kernel<E> = (device: Device, buffers: Buffers<E>, params: Params<E>, values?: Values) => void;
 
-const MAX_GROUPS = 65535;
+/** Workgroups along a side of the grid. */
+export const MAX_GROUPS = 65535;
 
 /** The WGSL type of a buffer's numbers, or of four of them. */
 export const storedAs = (b: HasBuffer): "f16" | "f32" => (b.half ? "f16" : "f32");

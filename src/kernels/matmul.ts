@@ -141,8 +141,29 @@ const pick = defineVariants("matmul", variants, nameOf);
 const aligned = (place: Place, length: number): boolean =>
   [length, place.line, place.start, place.outer, place.inner, place.sum].every((v) => (v ?? 0) % 4 === 0);
 
-/** Records the product. */
+/** Columns of one launch: 65535 tiles of the narrowest, in whole 256 bytes of bias. */
+const COLUMNS = 2 ** 20 - 64;
+
+/** Records the product; very wide ones by several launches. */
 export function matmulKernel(device: Device, buffers: ProductBuffers, product: Product): void {
+  const { n, b, c, transposeB } = product;
+  const { bias } = buffers;
+  for (let first = 0; first < n; first += COLUMNS) {
+    const some = Math.min(COLUMNS, n - first);
+    const from = (b.start ?? 0) + first * (transposeB ? b.line : 1);
+    const part = {
+      ...product,
+      n: some,
+      b: { ...b, start: from },
+      c: { ...c, start: (c.start ?? 0) + first },
+    };
+    const offset = (bias?.offset ?? 0) + 4 * first;
+    const own = bias && first > 0 ? { buffer: bias.buffer, offset, bytes: 16 * Math.ceil(some / 4) } : bias;
+    launch(device, { a: buffers.a, b: buffers.b, c: buffers.c, bias: own ?? null }, part);
+  }
+}
+
+function launch(device: Device, buffers: ProductBuffers, product: Product): void {
   const { m, n, k, a, b, c } = product;
   const [ta, tb] = [product.transposeA ?? false, product.transposeB ?? false];
   const [av, bv, cv] = [aligned(a, ta ? m : k), aligned(b, tb ? k : n), aligned(c, n)];

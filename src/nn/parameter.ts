@@ -114,6 +114,11 @@ export class ParameterSet {
     }
   }
 
+  /** Frees what kernels derived from frozen parameters; they make it again. */
+  release(): void {
+    for (const t of this.flat) t.dropDerived();
+  }
+
   #zeros(n: number, label: string, dtype: Dtype = "f32"): Tensor {
     const t = this.engine.empty([n], dtype, label).keep();
     this.engine.device.queue.clear(t.buffer);

@@ -90,11 +90,17 @@ export class Plan {
     const { device } = engine;
     const recorder = new Recorder((data) => device.constant(data, "constant of a plan"));
     try {
-      return device.record(recorder, () => {
+      // In a scope of its own, so that what an error leaves goes back to the recorder, not to the pool.
+      const inside = () => {
         const own = inputs.map((t) => engine.empty(t.shape, t.dtype, "input of a plan"));
         const results = engine.withTape(() => engine.scope(() => [...this.#fn(...own)]), engine.recording);
         const [from, to] = [own.map(portOf), results.map(portOf)];
         const outputs = results.map(({ shape, dtype }) => ({ shape, dtype }));
+        const foreign = results.find((t) => !recorder.owns(t.buffer));
+        if (foreign)
+          throw new DisposedError(
+            `plan: fn returns ${foreign.origin}, which lives outside of it; return a copy`,
+          );
         for (const t of [...own, ...results]) t.dispose("its plan was recorded");
         if (recorder.leftover !== undefined)
           throw new DisposedError(
@@ -102,7 +108,8 @@ export class Plan {
           );
         const recording = device.record(null, () => new Recording(device, recorder, from, to));
         return { recording, outputs, isCurrent: () => recorder.isCurrent };
-      });
+      };
+      return device.record(recorder, () => engine.scope(inside));
     } catch (error) {
       recorder.dispose(device.pool);
       throw error;

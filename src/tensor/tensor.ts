@@ -18,6 +18,8 @@ export const bytesOf = (dtype: Dtype): number => (dtype === "f16" ? 2 : 4);
 export class Storage {
   readonly #engine: Engine;
   readonly #memory: PoolBuffer;
+  /** What kernels derived from the constants in it, by place and shape. */
+  readonly #derived = new Map<string, Map<string, PoolBuffer>>();
   #references = 1;
 
   constructor(engine: Engine, bytes: number, label: string) {
@@ -40,7 +42,23 @@ export class Storage {
   }
 
   release(): void {
-    if (--this.#references === 0) this.#engine.device.pool.release(this.#memory);
+    if (--this.#references > 0) return;
+    this.dropDerived();
+    this.#engine.device.pool.release(this.#memory);
+  }
+
+  /** What kernels derived from the constant of this place and shape; undefined for all else, or made empty with `asConstant`. */
+  derived(place: string, asConstant = false): Map<string, PoolBuffer> | undefined {
+    if (asConstant && !this.#derived.has(place)) this.#derived.set(place, new Map());
+    return this.#derived.get(place);
+  }
+
+  /** Frees what was derived: the values change, or the memory is wanted. */
+  dropDerived(): void {
+    for (const derived of this.#derived.values()) {
+      for (const memory of derived.values()) this.#engine.device.pool.release(memory);
+      derived.clear();
+    }
   }
 }
 
@@ -54,8 +72,6 @@ export class Tensor {
   requiresGrad = false;
   /** The tape node that made it, while the tape lives. */
   node: Node | undefined;
-  /** What kernels derived from a constant (markConstant); undefined on all other tensors. */
-  derived: Map<string, PoolBuffer> | undefined;
   /** Byte range of the buffer that holds the values: views of a larger tensor start at a multiple of 256. */
   readonly offset: number;
   readonly bytes: number;
@@ -78,6 +94,15 @@ export class Tensor {
   /** For the kernels: stored as f16. */
   get half(): boolean {
     return this.dtype === "f16";
+  }
+
+  /** What kernels derived from a constant (markConstant), whichever handle they had; undefined on all other tensors. */
+  get derived(): Map<string, PoolBuffer> | undefined {
+    return this.#storage.derived(this.#place);
+  }
+
+  get #place(): string {
+    return `${this.offset} ${this.shape.join()}`;
   }
 
   get disposed(): boolean {
@@ -144,7 +169,7 @@ export class Tensor {
       throw new ShapeError(
         `copyFrom: ${from.size} values of ${from.dtype} into ${this.dtype} [${this.shape.join(",")}]`,
       );
-    this.#dropDerived();
+    this.dropDerived();
     // Whole words: both have room for one.
     const bytes = Math.ceil((this.size * bytesOf(this.dtype)) / 4) * 4;
     this.device.queue.copy(from.buffer, from.offset, this.buffer, this.offset, bytes);
@@ -158,19 +183,18 @@ export class Tensor {
 
   /** Says that the values stay as they are: kernels may keep what they derive from them (four times the memory for 3x3 weights). */
   markConstant(): this {
-    this.derived ??= new Map();
+    this.storage.derived(this.#place, true);
     return this;
   }
 
-  #dropDerived(): void {
-    for (const memory of this.derived?.values() ?? []) this.device.pool.release(memory);
-    this.derived?.clear();
+  /** Frees what kernels derived from this constant; they make it again. */
+  dropDerived(): void {
+    this.storage.dropDerived();
   }
 
   dispose(why = "dispose()"): void {
     if (this.#disposed !== undefined) return;
     this.#disposed = why;
-    this.#dropDerived();
     this.#storage.release();
   }
 
@@ -201,7 +225,7 @@ export class Tensor {
       throw new DtypeError(`write: ${data.constructor.name} into ${this.dtype} [${this.shape.join(",")}]`);
     if (data.length !== this.size)
       throw new ShapeError(`write: ${data.length} values into [${this.shape.join(",")}]`);
-    this.#dropDerived();
+    this.dropDerived();
     this.device.queue.upload(this.buffer, data, this.offset);
   }
 }

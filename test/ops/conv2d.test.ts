@@ -150,6 +150,56 @@ describe("conv2d", () => {
     await compare(engine, "4x4 without padding", { n: 11, c: 3, h: 67, w: 66, o: 1, ...four });
   });
 
+  test("1x1 of more pixels than one grid holds", async () => {
+    const engine = await testEngine();
+    // 65535 groups of 8 lanes of four pixels, and some.
+    const n = 4 * 8 * 65535 + 4 * 40;
+    const x = Float32Array.from({ length: n }, (_, i) => (i % 1009) - 500);
+    const y = engine.scope(() => {
+      const [image, weights] = [engine.tensor(x, [2, 1, 1, n / 2]), engine.tensor([3], [1, 1, 1, 1])];
+      return conv2d(image, weights, engine.tensor([0.5], [1]));
+    });
+    const values = await y.read();
+    expect(values.findIndex((v, i) => v !== 3 * (x[i] as number) + 0.5)).toBe(-1);
+    y.dispose();
+  });
+
+  test("forms of constants serve gradients through them, and go when any handle writes", async () => {
+    const engine = await testEngine();
+    const k: Conv = { n: 1, c: 4, h: 8, w: 8, o: 4, kh: 3, kw: 3, stride: 1, padding: 1 };
+    const [xs, dys] = [randomArray(256, 1), randomArray(256, 2)];
+    const w = engine.tensor(randomArray(144, 3), [4, 4, 3, 3]).markConstant();
+    const x = engine.tensor(xs, [1, 4, 8, 8]);
+    x.requiresGrad = true;
+    const check = async (): Promise<void> => {
+      const [y, dx] = engine.scope(() => {
+        const y = conv2d(x, w, null, { padding: 1 });
+        return [y, engine.gradients(y, [x], engine.tensor(dys, [1, 4, 8, 8]))[0]] as const;
+      });
+      const [x64, dy64, w64] = [xs, dys, await w.read()].map((v) => Float64Array.from(v)) as [
+        Float64Array,
+        Float64Array,
+        Float64Array,
+      ];
+      expect(relativeError(await y.read(), convolve(x64, w64, undefined, k))).toBeLessThan(4e-6);
+      const want = convolveTransposed(dy64, w64, undefined, k);
+      expect(relativeError((await dx?.read()) ?? [], want)).toBeLessThan(4e-6);
+      for (const t of [y, dx]) t?.dispose();
+    };
+    await check();
+    const { size } = w.derived as NonNullable<typeof w.derived>;
+    // One form for each direction, where kernels make any.
+    expect([0, 2]).toContain(size);
+    await check();
+    expect(w.derived?.size).toBe(size);
+    const other = w.alias();
+    other.write(randomArray(144, 4));
+    expect(w.derived?.size).toBe(0);
+    await check();
+    other.dispose();
+    for (const t of [x, w]) t.dispose();
+  });
+
   test("no weight gradient is computed or held for frozen weights", async () => {
     const engine = await testEngine();
     engine.scope(() => {

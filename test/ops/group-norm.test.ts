@@ -101,6 +101,8 @@ describe("groupNorm", () => {
       const g = engine.tensor(new Float32Array(6));
       expect(() => groupNorm(x, g, g, null, { groups: 4 })).toThrow(ShapeError);
       expect(() => groupNorm(x, g, engine.tensor([1]), null, { groups: 3 })).toThrow(/beta has shape \[1\]/);
+      const bits = engine.tensor(new Uint32Array(6));
+      expect(() => groupNorm(x, g, bits, null, { groups: 3 })).toThrow("beta is u32; expected f32");
     });
   });
 });

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { matmul, ShapeError, sizeOf } from "../../src/tensor/index.ts";
+import { Engine, matmul, openDevice, ShapeError, sizeOf } from "../../src/tensor/index.ts";
 import { checkOp, type F64 } from "../helpers/check-op.ts";
 import { testEngine } from "../helpers/engine.ts";
+import { testAdapter } from "../helpers/gpu.ts";
 
 interface Case {
   a: number[];
@@ -91,6 +92,30 @@ describe.each([undefined, "matmul:subgroup", "matmul:base"])("matmul with kernel
       run: (x, y) => matmul(x, y),
       reference: reference({ a: [5, 3000], b: [3000, 8] }).run,
     }));
+
+  // More columns than one grid of 65535 tiles holds, whatever the tile, and no multiple of anything.
+  for (const kernels of ["", "base"])
+    test(`very many columns, kernels "${kernels}"`, async () => {
+      const engine = new Engine(await openDevice(await testAdapter(), { kernels }));
+      const n = 2 ** 20 + 2 ** 12 + 5;
+      const [a, b] = [
+        Float32Array.of(0.5, -2),
+        Float32Array.from({ length: 2 * n }, (_, i) => (i % 1009) - 500),
+      ];
+      for (const transposeB of [false, true]) {
+        const y = engine.scope(() =>
+          matmul(engine.tensor(a, [1, 2]), engine.tensor(b, transposeB ? [n, 2] : [2, n]), { transposeB }),
+        );
+        const values = await y.read();
+        const wrong = values.findIndex((v, i) => {
+          const [p, q] = transposeB ? [b[2 * i], b[2 * i + 1]] : [b[i], b[n + i]];
+          return v !== 0.5 * (p as number) - 2 * (q as number);
+        });
+        expect(wrong).toBe(-1);
+        y.dispose();
+      }
+      engine.device.destroy();
+    });
 
   test("refuses what does not fit, naming both shapes", async () => {
     const engine = await testEngine();

@@ -4,6 +4,7 @@ import {
   affine,
   conv2d,
   Engine,
+  expand,
   groupNorm,
   matmul,
   mean,
@@ -182,6 +183,35 @@ describe("plan", () => {
     // The engine works on.
     const y = engine.noGrad(() => affine(x, 2, 0));
     expect(await y.read()).toEqual((await x.read()).map((v) => 2 * v));
+  });
+
+  it("an error leaves nothing behind, and says which op was too large", async () => {
+    const x = normal([4, 4], 1);
+    const [pooled, live] = [engine.device.pool.stats.pooled, engine.device.pool.stats.live];
+    const broken = planOf((t) => [matmul(t, engine.tensor(new Float32Array(6), [2, 3]))]);
+    engine.scope(() => expect(() => broken.run([x])).toThrow("matmul"));
+    const large = planOf((t) => [mean(expand(t, [2 ** 28, 4, 4]), { axes: [0] })]);
+    engine.scope(() => expect(() => large.run([x])).toThrow(/^expand: needs \d+ bytes in one buffer/));
+    const kept: Tensor[] = [];
+    const outliving = planOf((t) => [affine(t, 1, (kept.push(affine(t, 2, 0).keep()), 0))]);
+    expect(() => outliving.run([x])).toThrow("outlives");
+    for (const t of kept) t.dispose();
+    expect([engine.device.pool.stats.pooled, engine.device.pool.stats.live]).toEqual([pooled, live]);
+    // Memory of those sizes is real memory.
+    const own = Array.from({ length: 8 }, (_, k) => engine.tensor(new Float32Array(16).fill(k), [4, 4]));
+    for (const [k, t] of own.entries()) {
+      expect((await t.read())[0]).toBe(k);
+      t.dispose();
+    }
+  });
+
+  it("refuses a result that lives outside", () => {
+    const [x, w] = [normal([2, 2], 1), normal([2, 2], 2)];
+    const plan = planOf((t) => [affine(t, 2, 0), w]);
+    expect(() => plan.run([x])).toThrow(
+      "plan: fn returns randomNormal, which lives outside of it; return a copy",
+    );
+    expect(w.disposed).toBe(false);
   });
 
   it("notices that a tensor it reads was freed", () => {

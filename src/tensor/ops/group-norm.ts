@@ -6,7 +6,7 @@ import {
   type GroupNormProblem,
 } from "../../kernels/group-norm.ts";
 import { ShapeError } from "../errors.ts";
-import { defineOp, expectFloat, expectShape } from "../op.ts";
+import { defineOp, expectDtype, expectFloat, expectShape } from "../op.ts";
 import { showShape, sizeOf } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
 
@@ -46,9 +46,15 @@ export const groupNorm = defineOp<
       throw new ShapeError(
         `groupNorm: x has shape ${showShape(x.shape)}; expected [n, c, ...] with values and c divisible by ${groups} groups`,
       );
-    expectShape("groupNorm", gamma, [c], "gamma");
-    expectShape("groupNorm", beta, [c], "beta");
-    if (scaleShift) expectShape("groupNorm", scaleShift, [n, 2 * c], "scaleShift");
+    for (const [t, shape, what] of [
+      [gamma, [c], "gamma"],
+      [beta, [c], "beta"],
+      [scaleShift, [n, 2 * c], "scaleShift"],
+    ] as const) {
+      if (!t) continue;
+      expectDtype("groupNorm", t, "f32", what);
+      expectShape("groupNorm", t, shape, what);
+    }
   },
   forward(x, gamma, beta, scaleShift, options) {
     const problem = problemOf(x.shape, options);
