@@ -12,8 +12,10 @@ export function checkInputs(config: Config): void {
   const { model, dataset, finetune_dataset: finetune, likelihood, htransform_model: htransform } = config;
   const missing = [
     checkPrior(model),
-    checkData("dataset", dataset.name, dataset.root),
-    checkFinetuning(finetune, dataset),
+    // Drawings from the prior alone read no pictures.
+    ...(config.sample.unconditional
+      ? []
+      : [checkData("dataset", dataset.name, dataset.root), checkFinetuning(finetune, dataset)]),
     checkFile("dataset.subset_txt", dataset.subset_txt, "a list of pictures, or leave it out"),
     checkFile("finetune_dataset.subset_txt", finetune.subset_txt, "a list of pictures, or leave it out"),
     likelihood.forward_op.mask_filename !== null && statOf(likelihood.forward_op.mask_filename) === null

@@ -9,7 +9,7 @@ import { encodePng, tile, writePng, type Picture } from "../io/images.ts";
 import { markdown, plainText, TABLE_NOTE, tableOf, type ComparedMethod } from "./compare-table.ts";
 import type { OpenedGpu } from "./dawn.ts";
 import { renderComparison, type ComparisonPage } from "./report/comparison.ts";
-import { unmeasured, type GridRow } from "./report/types.ts";
+import { measuresLeftOut, unmeasured, type GridRow } from "./report/types.ts";
 import { atomicWrite, configToYaml, type RunFolder } from "./run-folder.ts";
 import { measurementPicture, pictureAt, SHOWN, zoomOf } from "./run-results.ts";
 
@@ -36,9 +36,12 @@ export function deviationPicture(values: Float32Array, data: ImageDataset, k: nu
   return { data: grey, channels: 1, height: data.side, width: data.side };
 }
 
-/** Deviations from this on are white in a batch: none lies above it. */
+/** Deviations from this on are white in a batch: none lies above it but those of samples that diverged. */
 export const mostOf = ({ deviations }: Pick<ComparedBatch, "deviations">): number =>
-  [...deviations.values()].reduce((most, map) => map.reduce((a, b) => Math.max(a, b), most), 0);
+  [...deviations.values()].reduce(
+    (most, map) => map.reduce((a, b) => (Number.isFinite(b) ? Math.max(a, b) : a), most),
+    0,
+  );
 
 /** Every picture as PNG: original, measurement and, for each method, first sample, mean and deviations. Names count from the batch's first. */
 export async function saveComparedPictures(
@@ -96,7 +99,8 @@ export async function writeComparison(r: ComparisonResults): Promise<void> {
   const names = methods.map(({ name }) => name);
   const title = `Comparison on ${task.name}`;
   const lead = `${pictures} held-out pictures of ${data.name}, side ${data.side}, each measured once as y = A x + ${sigma} n on [-1, 1]: every method got the same y and the same random numbers (seed ${folder.config.exp.seed}).`;
-  const missing = unmeasured(Object.fromEntries(methods.map(({ name, sample }) => [name, sample])));
+  const measured = Object.fromEntries(methods.map(({ name, sample }) => [name, sample]));
+  const missing = unmeasured(measured);
   const leftOut = [...r.leftOut].map(([name, reason]) => `Left out: ${name} (${reason}).`);
   const notes = [...leftOut, ...(missing === null ? [] : [missing]), TABLE_NOTE];
   const command = `node dist/deft.js compare ${process.argv.slice(3).join(" ")}`.trim();
@@ -136,6 +140,7 @@ export async function writeComparison(r: ComparisonResults): Promise<void> {
       gpu_peak_bytes: cost.peakBytes,
     })),
     left_out: Object.fromEntries(r.leftOut),
+    measures_left_out: measuresLeftOut(measured),
   };
   await atomicWrite(file("comparison.json"), `${JSON.stringify(json, null, 2)}\n`);
   console.log([plainText(table), ...leftOut, ...(missing === null ? [] : [missing])].join("\n"));

@@ -3,14 +3,16 @@ import { epochOrder } from "../deft/batches.ts";
 import type { ComparedBatch, Comparison } from "../deft/compare.ts";
 import type { Config } from "../deft/config/schema.ts";
 import { subset, type ImageDataset } from "../deft/dataset.ts";
+import { summarise } from "../deft/evaluate.ts";
 import { saveComparedPictures, writeComparison } from "./compare-results.ts";
 import { classed } from "./classes.ts";
-import { batchesOf, forecast, setUpComparison } from "./comparison-setup.ts";
+import { batchesOf, forecast, refuseNone, setUpComparison } from "./comparison-setup.ts";
 import { openData } from "./data.ts";
 import { formatBytes } from "./format.ts";
 import { comparedMethods } from "./methods.ts";
 import { openEngine } from "./open-engine.ts";
 import { createProgress, type Progress } from "./progress.ts";
+import { measureLines } from "./report/figures.ts";
 import { openRunFolder } from "./run-folder.ts";
 import { withRunWeights } from "./train-setup.ts";
 import { openTask } from "./task-files.ts";
@@ -49,6 +51,9 @@ export async function runComparison(config: Config): Promise<void> {
       // Only the first batch is shown; the others keep their scores and deviations.
       const bare = { ...compared, pictures: new Map(), samples: new Map(), original: new Float32Array() };
       batches.push(batches.length === 0 ? compared : bare);
+      refuseNone(comparison, leftOut);
+      if (batches.length % config.exp.logfreq === 0)
+        console.log(measureLines(Object.fromEntries(summarise(batches))).join("\n"));
     }
     await writeComparison({
       folder,

@@ -92,7 +92,11 @@ export async function setUpComparison(engine: Engine, parts: ComparisonParts, is
   return { comparison, leftOut };
 }
 
-function refuseNone({ methods, leftOut: refused }: Comparison, missing: ReadonlyMap<string, string>): void {
+/** Throws a UserError where no method can do the task. */
+export function refuseNone(
+  { methods, leftOut: refused }: Comparison,
+  missing: ReadonlyMap<string, string>,
+): void {
   if (methods.length > 0) return;
   const reasons = [...missing, ...refused].map(([name, reason]) => `${name}: ${reason}`);
   throw new UserError(`compare.algorithms: none of them can do this task; ${reasons.join("; ")}`);

@@ -72,7 +72,7 @@ async function open(
     ? openNpyFolder(root, wanted)
     : special === "lmdb"
       ? openLmdbPictures(root, wanted)
-      : openImageFolder(root, { ...wanted, subsetTxt }));
+      : openImageFolder(root, { ...wanted, subsetTxt, workers: Math.max(1, config.loader.num_workers) }));
   return split(pictures);
 }
 
@@ -85,7 +85,7 @@ function specialReader(name: string, root: string): "lmdb" | "npy" | "lodopab" |
 }
 
 function split(pictures: ImageDataset): RunData {
-  const { train, validation } = splitFinetuning(pictures.length, "folder");
+  const { train, validation } = splitFinetuning(pictures.length);
   return { train: subset(pictures, train), validation: subset(pictures, validation) };
 }
 

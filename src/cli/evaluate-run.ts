@@ -13,6 +13,7 @@ import type { EvaluatedPicture, EvaluateInputs } from "./evaluate-inputs.ts";
 import { openEngine } from "./open-engine.ts";
 import { createProgress } from "./progress.ts";
 import { measureLines } from "./report/figures.ts";
+import { measuresLeftOut } from "./report/types.ts";
 import { atomicWrite } from "./run-folder.ts";
 import type { RowMeasures } from "./sample-results.ts";
 import { loadMetrics, withMetricWeights } from "./train-setup.ts";
@@ -75,6 +76,7 @@ export async function evaluateOn(
     pictures: all.length,
     originals: inputs.originals.length,
     metrics: measured,
+    measures_left_out: measuresLeftOut(measured),
   };
   const file = path.join(samples, METRICS);
   await atomicWrite(file, `${JSON.stringify(json, null, 2)}\n`);

@@ -8,6 +8,7 @@ import { algorithms, type AlgorithmName } from "../deft/algorithms/index.ts";
 import { settable } from "../deft/algorithms/options.ts";
 import type { Method } from "../deft/compare.ts";
 import { comparedIn } from "../deft/config/compare.ts";
+import { bareWord } from "../deft/config/degradation.ts";
 import type { Value } from "../deft/config/fields.ts";
 import type { Config } from "../deft/config/schema.ts";
 import { UserError } from "../deft/errors.ts";
@@ -107,7 +108,7 @@ function plain(config: Config, algorithm: Algorithm, choice: Choice): Method {
   const noise = "sigmaY" in algorithm.defaults ? { sigmaY: (config.algo.sigma_y ?? 0) / 2 } : {};
   return {
     algorithm,
-    options: { ...algorithm.defaultsFor(config.algo.deg), ...noise, ...givenOf(algorithm, choice) },
+    options: { ...algorithm.defaultsFor(bareWord(config.algo.deg)), ...noise, ...givenOf(algorithm, choice) },
     ts: tsOf(config, choice.numSteps),
   };
 }

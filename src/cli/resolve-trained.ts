@@ -29,6 +29,10 @@ export async function resolveComparison(argv: readonly string[]): Promise<Resolv
   const { explicit } = parseArguments(argv);
   if (explicit.get("exp.resume") === true)
     throw new UserError("exp.resume: compare always starts anew; leave it out, or pass exp.overwrite=true");
+  if (explicit.get("exp.save_evolution") === true)
+    throw new UserError(
+      "exp.save_evolution: compare keeps no steps; expected it of deft train or deft sample; leave it out",
+    );
   const name = explicit.get("algo.name");
   if (name !== undefined && name !== "deft")
     throw new UserError(

@@ -1,9 +1,10 @@
 // The masks of the pictures that `deft restore` in-paints: one for all, or one a picture.
 import path from "node:path";
-import { maskSide, operatorOf } from "../deft/config/degradation.ts";
+import { operatorOf } from "../deft/config/degradation.ts";
 import type { Config } from "../deft/config/schema.ts";
 import { UserError } from "../deft/errors.ts";
 import type { MaskSource } from "../deft/masks.ts";
+import { maskSizeOf } from "../deft/task.ts";
 import { cut, tileOrigin, type TilePlan } from "../deft/tiles.ts";
 import type { Picture } from "../io/images.ts";
 import { readMasks, type StoredMask, type StoredMasks } from "../io/masks.ts";
@@ -81,7 +82,7 @@ export function onMask(picture: Picture, mask: Picture | null): Picture {
 /** Pixels of the image to one of the mask, which the part of the degradation that takes it may see reduced. */
 function maskScale(config: Config): number {
   const { side, channels } = sizeOfPrior(config);
-  return side / maskSide(config.algo.deg, channels, side);
+  return side / maskSizeOf(config, side, channels).height;
 }
 
 /** Throws a UserError for a mask that is not of its picture's size. */
@@ -104,7 +105,7 @@ export function tileMasks(
   const side = sizeOfPrior(config).side / scale;
   return {
     name: path.basename(config.likelihood.forward_op.mask_filename ?? ""),
-    side,
+    ...{ height: side, width: side },
     mask(index) {
       const k = inputs.findLastIndex((input) => input.first <= index);
       const { plan, first } = inputs[k] as RestoreInput;

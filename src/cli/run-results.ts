@@ -14,6 +14,7 @@ import type { OpenedGpu } from "./dawn.ts";
 import { renderReport } from "./report/report.ts";
 import {
   METHODS,
+  measuresLeftOut,
   unmeasured,
   WEIGHTED_MEASURES,
   type GridColumn,
@@ -164,11 +165,13 @@ export async function writeResults(r: Results): Promise<void> {
   const restored = batches.reduce((n, { count }) => n + count, 0);
   await saveGrid(path.join(folder.path, "grid.png"), data, batches);
   await exportTransform(path.join(folder.path, TRANSFORM), fineTuning, useAverage);
+  const metrics = Object.fromEntries(summarise(batches));
   const summary: Summary = {
     task: task.name,
     adapter: { kind: gpu.kind, name: gpu.name, line: gpu.line },
     parameters: { prior: prior.parameters.count, htransform: trainer.set.count },
-    metrics: Object.fromEntries(summarise(batches)),
+    metrics,
+    measures_left_out: measuresLeftOut(metrics),
     seconds: r.seconds,
     steps: trainer.steps,
     network_calls: r.networkCalls,

@@ -41,6 +41,8 @@ export interface Summary {
   readonly classes?: readonly number[];
   /** By row: the algorithm's first sample, and the mean of its samples. */
   readonly metrics: { readonly [row: string]: RowMeasures };
+  /** What each measure that was not made needs. */
+  readonly measures_left_out: { readonly [measure: string]: string };
 }
 
 /** A batch that is done, as scores.jsonl holds it. */
@@ -98,6 +100,15 @@ export async function readBatches(folder: string): Promise<DoneBatch[]> {
   return lines.map((text, i) => parseLine(text, `${file}: line ${i + 1}`));
 }
 
+/** JSON writes the scores of a picture that diverged, NaN, as null. */
+const withoutNull = (scores: Scores): Scores =>
+  Object.fromEntries(
+    Object.entries(scores).map(([name, values]) => [
+      name,
+      Array.from(values as ArrayLike<number | null>, (v) => v ?? NaN),
+    ]),
+  ) as unknown as Scores;
+
 function parseLine(text: string, where: string): DoneBatch {
   let parsed: Line;
   try {
@@ -110,7 +121,7 @@ function parseLine(text: string, where: string): DoneBatch {
   const { scores, inception, ...line } = parsed;
   return {
     ...line,
-    scores: new Map(Object.entries(scores)),
+    scores: new Map(Object.entries(scores).map(([row, own]) => [row, withoutNull(own)])),
     inception: new Map(
       Object.entries(inception).map(([row, { features, logits }]): [string, InceptionOutputs] => [
         row,

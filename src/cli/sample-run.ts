@@ -25,6 +25,7 @@ import { sampledMethod, sampledSteps } from "./methods.ts";
 import { openEngine, type OpenedEngine } from "./open-engine.ts";
 import { createProgress, type Progress } from "./progress.ts";
 import { measureLines } from "./report/figures.ts";
+import { measuresLeftOut } from "./report/types.ts";
 import { atomicWrite, openRunFolder, storedFolder, SUMMARY, type RunFolder } from "./run-folder.ts";
 import { appendBatch, metricsOf, readBatches, saveSampleGrid, saveSamples } from "./sample-results.ts";
 import type { DoneBatch, Summary } from "./sample-results.ts";
@@ -266,6 +267,7 @@ async function writeSummary(
     gpu_peak_bytes: cost.peakBytes,
     ...(data.label && { classes }),
     metrics,
+    measures_left_out: measuresLeftOut(metrics, sample.unconditional),
   };
   await atomicWrite(path.join(folder.path, SUMMARY), `${JSON.stringify(summary, null, 2)}\n`);
   for (const line of measureLines(metrics, sample.unconditional)) console.log(line);

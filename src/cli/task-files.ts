@@ -1,9 +1,8 @@
 // The task of a run with what it needs from files: masks, a blur kernel, weights of a degradation's network.
-import { maskSide } from "../deft/config/degradation.ts";
 import type { Config } from "../deft/config/schema.ts";
 import { RANDOM_WEIGHTS } from "../deft/config/forward-op.ts";
 import { randomKernelWizard, type KernelWizardWeights } from "../deft/kernel-wizard.ts";
-import { generatedMasks, makeTask, type Task, type TaskFiles } from "../deft/task.ts";
+import { generatedMasks, makeTask, maskSizeOf, type Task, type TaskFiles } from "../deft/task.ts";
 import { readKernel } from "../io/kernels.ts";
 import { openMasks } from "../io/masks.ts";
 import { openWeights } from "../io/weights.ts";
@@ -11,12 +10,13 @@ import { openWeights } from "../io/weights.ts";
 /** The task of the configuration for images of this size. Throws a UserError that names the option and its file. */
 export async function openTask(config: Config, side: number, channels: number): Promise<Task> {
   const o = config.likelihood.forward_op;
+  const files = await readTaskFiles(config);
   const read = async () => {
     if (o.mask_filename === null) return null;
-    return openMasks(o.mask_filename, { side: maskSide(config.algo.deg, channels, side), key: o.mask_key });
+    return openMasks(o.mask_filename, { ...maskSizeOf(config, side, channels, files), key: o.mask_key });
   };
-  const masks = generatedMasks(config, side) ?? (await read());
-  return makeTask(config, side, channels, masks, await readTaskFiles(config));
+  const masks = generatedMasks(config, side, files) ?? (await read());
+  return makeTask(config, side, channels, masks, files);
 }
 
 /** What the task's operators are made of, other than masks. Throws a UserError that names the file. */

@@ -12,6 +12,7 @@ import { formatBytes, formatCount } from "./format.ts";
 import { predictedPeak } from "./memory.ts";
 import { openEngine, type OpenedEngine } from "./open-engine.ts";
 import { createProgress } from "./progress.ts";
+import { measureLines } from "./report/figures.ts";
 import { trainLabel } from "./resolve-run.ts";
 import { openRunFolder, storedFolder, type RunFolder } from "./run-folder.ts";
 import { exportTransform, saveGrid, savePictures, writeResults } from "./run-results.ts";
@@ -172,6 +173,8 @@ async function evaluate({ opened, folder, run, data, trained, started }: Evaluat
     batches.push(
       b === 0 ? restored : { ...restored, evolution: [], methods: new Map(), original: new Float32Array() },
     );
+    if ((b + 1) % exp.logfreq === 0 && b + 1 < count)
+      progress.print(measureLines(Object.fromEntries(summarise(batches))).join("\n"));
   }
   progress.done();
   const seconds = {

@@ -68,7 +68,7 @@ export interface ComparisonOptions extends Sampling, Measuring {
   /** Samples of each method; one where it draws nothing. */
   readonly samples: number;
   readonly inception?: FeatureNetwork | null;
-  /** A first brief run of every method, which compiles and finds those that cannot do the task; false: such a one fails. */
+  /** A first brief run of every method, which compiles. Those that cannot do the task, then or later, are left out; false: such a one fails. */
   readonly warmUp: boolean;
   /** Sees each step of each sample. */
   readonly onStep?: (sample: number, step: Step) => Promise<void> | void;
@@ -166,7 +166,8 @@ export class Comparison {
         const samples = await this.#restore(batch, method, level, {
           onSample: () => onSample(++done, total),
           onLearn: (step, steps) => onLearn(name, step, steps),
-        });
+        }).catch((error: unknown) => this.#leaveOut(name, error));
+        if (!samples) continue;
         drawn.set(name, samples);
         const rows = new Map([[name, samples[0] as Float32Array]]);
         if (samples.length > 1) {
@@ -201,10 +202,7 @@ export class Comparison {
         const problem = this.#problem(batch, { ...method, ts: method.ts.slice(-WARM_UP) }, 0);
         (await method.algorithm.sample(problem, options)).dispose();
       } catch (error) {
-        if (!(error instanceof UserError)) throw error;
-        this.#o.engine.dropTape();
-        const { name } = method.algorithm;
-        this.leftOut.set(name, error.message.replace(`${name}: `, ""));
+        this.#leaveOut(method.algorithm.name, error);
         continue;
       }
       this.#release();
@@ -212,6 +210,14 @@ export class Comparison {
       if (isFirst && method.network) this.#foreignBytes += method.network.bytes + stats.live - before;
     }
     this.#warm.add(batch.count);
+  }
+
+  /** Goes on without a method that cannot do the task; any other error is thrown again. */
+  #leaveOut(name: string, error: unknown): void {
+    if (!(error instanceof UserError) || !this.#o.warmUp) throw error;
+    this.#o.engine.dropTape();
+    this.#tallies.delete(name);
+    this.leftOut.set(name, error.message.replace(`${name}: `, ""));
   }
 
   #problem(batch: OpenBatch, { ts }: Method, sample: number): Problem {
@@ -261,15 +267,18 @@ export class Comparison {
     const learned: Learned | undefined =
       algorithm.learn && (await counted(tally.learning, async () => algorithm.learn?.(problem, options)));
     const samples: Float32Array[] = [];
-    for (let k = 0; k < this.samplesOf(method); k++) {
-      const watched = onStep && { onStep: (_: number, step: Step) => onStep(k, step) };
-      const own = { ...this.#problem(batch, method, k), ...watched };
-      const result = await counted(tally, () => learned?.sample(own) ?? algorithm.sample(own, options));
-      samples.push(await result.read());
-      result.dispose();
-      on.onSample();
+    try {
+      for (let k = 0; k < this.samplesOf(method); k++) {
+        const watched = onStep && { onStep: (_: number, step: Step) => onStep(k, step) };
+        const own = { ...this.#problem(batch, method, k), ...watched };
+        const result = await counted(tally, () => learned?.sample(own) ?? algorithm.sample(own, options));
+        samples.push(await result.read());
+        result.dispose();
+        on.onSample();
+      }
+    } finally {
+      learned?.dispose();
     }
-    learned?.dispose();
     tally.samples += samples.length;
     if (isFirst) tally.peak = pool.stats.peak - others;
     return samples;

@@ -18,26 +18,23 @@ export function withClasses(data: ImageDataset, classes: readonly number[] | nul
   return { ...data, label: (index) => classes[index % classes.length] as number };
 }
 
-/** `thinned`: ImageNet and FFHQ, large enough to take a tenth of; `folder`: a user's own pictures. */
-export type SplitRule = "thinned" | "folder";
-
 export interface FinetuningSplit {
   readonly train: number[];
   readonly validation: number[];
 }
 
-/** Below this many pictures a folder is not thinned: all but the validation pictures train. */
-const SMALL_FOLDER = 1000;
+/** Below this many pictures a set is not thinned: all but the validation pictures train. */
+const SMALL = 1000;
 
 /**
- * Indices for fine-tuning and validation out of n pictures, disjoint when n > 1 (spec, section 8).
- * `thinned`: fine-tuning 0, 10, 20, ...; validation 1, 101, 201, ... `folder` with n < 1000: validation
- * 0, 10, 20, ..., the rest trains; a larger folder is thinned. A single picture serves both.
+ * Indices for fine-tuning and validation out of n pictures, disjoint when n > 1 (spec, section 8). Large sets such as ImageNet and FFHQ
+ * are thinned: fine-tuning 0, 10, 20, ...; validation 1, 101, 201, ... Of under 1,000 pictures 0, 10, 20, ... validate, the rest
+ * trains. A single picture serves both.
  */
-export function splitFinetuning(n: number, rule: SplitRule): FinetuningSplit {
+export function splitFinetuning(n: number): FinetuningSplit {
   const all = Array.from({ length: n }, (_, i) => i);
   if (n < 2) return { train: all, validation: all };
-  if (rule === "folder" && n < SMALL_FOLDER) {
+  if (n < SMALL) {
     return { train: all.filter((i) => i % 10 !== 0), validation: all.filter((i) => i % 10 === 0) };
   }
   return { train: all.filter((i) => i % 10 === 0), validation: all.filter((i) => i % 100 === 1) };

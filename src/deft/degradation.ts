@@ -26,7 +26,8 @@ export interface Resources {
   readonly ct: Partial<CtOptions>;
   readonly phase: Partial<PhaseOptions>;
   readonly blur: Partial<BlurOptions>;
-  readonly seed: number;
+  /** Of the random blur's code. */
+  readonly blurSeed: number;
 }
 
 /** Makes the operator of a batch; `indices` numbers its pictures, which decides on their masks. */
@@ -56,8 +57,11 @@ export interface DegradationKind {
   readonly file?: "kernel_filename" | "weights";
   /** Conditioning channels of its own for images of so many channels. */
   readonly ownChannels?: (channels: number) => number;
-  /** The measurement's shape where the next part of a composition needs it; throws a UserError for images that do not fit. */
-  readonly outShape?: (shape: ImageSize, n: number) => ImageSize;
+  /**
+   * The measurement's shape where it is not the image's; throws a UserError for images that do not fit. Resources are null before
+   * files have been read; then a shape that follows from them is the image's.
+   */
+  readonly outShape?: (shape: ImageSize, n: number, resources: Resources | null) => ImageSize;
   /** How the measurement lies on the image; absent: it is no picture of it (magnitudes, a sinogram), so none is read from a file. */
   readonly footprint?: (shape: ImageSize, n: number, resources: Resources) => Footprint;
   /**

@@ -5,6 +5,7 @@ import { affine, clamp, randomNormal, type Engine, type Tensor } from "../tensor
 import { streamOf, streams, upload } from "./batches.ts";
 import { bicubicUpsample } from "./bicubic.ts";
 import type { ImageDataset } from "./dataset.ts";
+import { UserError } from "./errors.ts";
 import { measureNoisy, type FineTuning } from "./finetune.ts";
 import { average, consistency, meanOf, psnr, type ImageShape } from "./metrics.ts";
 import { topOne } from "./metrics/classifier.ts";
@@ -108,12 +109,19 @@ export interface OpenBatch extends Pick<Restored, "count" | "original" | "measur
 
 /** Reads pictures first … first+count−1 of `data` and measures them; noise and masks follow from the pictures' numbers, not from the batch. */
 export async function openBatch(
-  { engine, task, seed }: Pick<EvaluationOptions, "engine" | "task" | "seed">,
+  {
+    engine,
+    task,
+    seed,
+    classifier,
+  }: Pick<EvaluationOptions, "engine" | "task" | "seed"> & Pick<Measuring, "classifier">,
   data: ImageDataset,
   first: number,
   count: number,
 ): Promise<OpenBatch> {
-  const { channels, side } = data;
+  const { channels, side, label } = data;
+  const labels = label ? Array.from({ length: count }, (_, k) => label(first + k)) : null;
+  if (classifier && labels) checkKnown(classifier, labels);
   const shape: ImageShape = [count, channels, side, side];
   const original = new Float32Array(count * channels * side * side);
   const size = original.length / count;
@@ -138,8 +146,6 @@ export async function openBatch(
     }),
   );
   const measurement = { values: await y.read(), shape: y.shape, isPicture: operator.isPicture };
-  const { label } = data;
-  const labels = label ? Array.from({ length: count }, (_, k) => label(first + k)) : null;
   const single = (k: number, copies: number) =>
     engine.scope(() => kept(task.operator(engine, new Array<number>(copies).fill(mask(k)))));
   const close = async () => {
@@ -255,7 +261,16 @@ export function perceptual(lpips: Lpips, values: Float32Array, x: Tensor): Promi
   });
 }
 
-/** 1 for each picture whose class the classifier of noisy pictures names at t = 0, else 0. */
+/** Throws a UserError where a picture's class is none of the classifier's. */
+function checkKnown({ config }: EncoderUNet, labels: readonly number[]): void {
+  const unknown = labels.find((label) => label >= config.outChannels);
+  if (unknown !== undefined)
+    throw new UserError(
+      `exp.classes: a picture of class ${unknown}; expected 0 to ${config.outChannels - 1}, the classes of classifier.ckpt_path; name them by exp.classes=[NUMBERS], or leave the classifier out`,
+    );
+}
+
+/** 1 for each picture whose class the classifier of noisy pictures names at t = 0, else 0. Throws a UserError for a class that it does not know. */
 export function hits(
   classifier: EncoderUNet,
   values: Float32Array,
@@ -263,6 +278,7 @@ export function hits(
   labels: readonly number[],
 ): Promise<number[]> {
   const { engine } = like;
+  checkKnown(classifier, labels);
   return withPictures(values, like, async (pictures) => {
     const t = new Float32Array(labels.length);
     const logits = engine.noGrad(() => engine.scope(() => classifier.forward(pictures, t)));

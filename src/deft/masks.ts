@@ -1,9 +1,10 @@
 import { randomStream, type RandomStream } from "./random.ts";
 
-/** Masks by index, each side x side; 1 = kept, 0 = missing. Pure: the same index gives the same mask. */
+/** Masks by index, each height x width; 1 = kept, 0 = missing. Pure: the same index gives the same mask. */
 export interface MaskSource {
   readonly name: string;
-  readonly side: number;
+  readonly height: number;
+  readonly width: number;
   mask(index: number): Float32Array;
 }
 
@@ -15,71 +16,74 @@ const REFERENCE_SIDE = 256;
  * `minFraction` and `maxFraction` is missing, 20 to 30 % by default.
  */
 export function freeFormMasks({
-  side,
+  height,
+  width,
   seed = 0,
   minFraction = 0.2,
   maxFraction = 0.3,
 }: {
-  side: number;
+  height: number;
+  width: number;
   seed?: number;
   minFraction?: number;
   maxFraction?: number;
 }): MaskSource {
   return {
-    name: "free-form",
-    side,
+    ...{ name: "free-form", height, width },
     mask: (index) => {
       const random = randomStream("free-form", seed, index);
-      const target = random.between(minFraction, maxFraction) * side * side;
-      return drawStrokes(random, side, target);
+      const target = random.between(minFraction, maxFraction) * width * height;
+      return drawStrokes(random, height, width, target);
     },
   };
 }
 
 /**
  * One missing rectangle a mask; width and height uniform between the two sizes, which are meant for side 256
- * and scale with the side; the place uniform inside the picture.
+ * and scale with the sides; the place uniform inside the picture.
  */
 export function boxMasks({
-  side,
+  height,
+  width,
   seed = 0,
   minMaskSize = 60,
   maxMaskSize = 120,
 }: {
-  side: number;
+  height: number;
+  width: number;
   seed?: number;
   minMaskSize?: number;
   maxMaskSize?: number;
 }): MaskSource {
-  const scaled = (size: number): number =>
+  const scaled = (size: number, side: number): number =>
     Math.min(side, Math.max(1, Math.round((size * side) / REFERENCE_SIDE)));
   return {
-    name: "box",
-    side,
+    ...{ name: "box", height, width },
     mask: (index) => {
       const random = randomStream("box", seed, index);
-      const [low, high] = [scaled(minMaskSize), scaled(maxMaskSize)];
-      const [width, height] = [random.integer(low, high), random.integer(low, high)];
-      const [left, top] = [random.integer(0, side - width), random.integer(0, side - height)];
-      const mask = new Float32Array(side * side).fill(1);
-      for (let y = top; y < top + height; y++) mask.fill(0, y * side + left, y * side + left + width);
+      const along = (side: number) => random.integer(scaled(minMaskSize, side), scaled(maxMaskSize, side));
+      const [columns, rows] = [along(width), along(height)];
+      const [left, top] = [random.integer(0, width - columns), random.integer(0, height - rows)];
+      const mask = new Float32Array(height * width).fill(1);
+      for (let y = top; y < top + rows; y++) mask.fill(0, y * width + left, y * width + left + columns);
       return mask;
     },
   };
 }
 
-/** Strokes that turn as they go, pixel by pixel, so that the missing area ends at `target` rounded up. */
-function drawStrokes(random: RandomStream, side: number, target: number): Float32Array {
-  const mask = new Float32Array(side * side).fill(1);
+/** Strokes that turn as they go, pixel by pixel, so that the missing area ends at `target` rounded up. Brushes scale with the smaller side. */
+function drawStrokes(random: RandomStream, height: number, width: number, target: number): Float32Array {
+  const mask = new Float32Array(height * width).fill(1);
+  const side = Math.min(height, width);
   let missing = 0;
   const erase = (x: number, y: number): void => {
-    if (x < 0 || y < 0 || x >= side || y >= side || missing >= target || mask[y * side + x] === 0) return;
-    mask[y * side + x] = 0;
+    if (x < 0 || y < 0 || x >= width || y >= height || missing >= target || mask[y * width + x] === 0) return;
+    mask[y * width + x] = 0;
     missing++;
   };
   while (missing < target) {
     const radius = Math.max(0.5, random.between(0.02, 0.06) * side);
-    let [x, y, angle] = [random.between(0, side), random.between(0, side), random.between(0, 2 * Math.PI)];
+    let [x, y, angle] = [random.between(0, width), random.between(0, height), random.between(0, 2 * Math.PI)];
     const steps = Math.ceil(random.between(0.2, 1) * (side / radius));
     for (let step = 0; step < steps && missing < target; step++) {
       disc(x, y, radius, erase);

@@ -1,7 +1,7 @@
 // The task of a run: the operator of each batch, its masks, its noise.
 import type { Engine } from "../tensor/index.ts";
 import { guidanceGain, type ConditionOptions } from "./condition.ts";
-import { effectiveParts, maskSide, operatorOf, partShapes, type Degradation } from "./config/degradation.ts";
+import { effectiveParts, maskSize, operatorOf, partShapes, type Degradation } from "./config/degradation.ts";
 import type { Config } from "./config/schema.ts";
 import type { DegradationKind, Prepared, Resources } from "./degradation.ts";
 import { joined, type Footprint } from "./footprint.ts";
@@ -25,13 +25,19 @@ export interface Task {
 }
 
 /** Masks of the configuration that need no file; null when it names one (the command line reads it). */
-export function generatedMasks(config: Config, imageSide: number): MaskSource | null {
+export function generatedMasks(config: Config, imageSide: number, files: TaskFiles = {}): MaskSource | null {
   const { mask, min_mask_size: minMaskSize, max_mask_size: maxMaskSize } = config.likelihood.forward_op;
   const { seed } = config.exp;
   if (mask === "file") return null;
-  const side = maskSide(config.algo.deg, config.model.in_channels, imageSide);
-  return mask === "box" ? boxMasks({ side, seed, minMaskSize, maxMaskSize }) : freeFormMasks({ side, seed });
+  const size = maskSizeOf(config, imageSide, config.model.in_channels, files);
+  return mask === "box"
+    ? boxMasks({ ...size, seed, minMaskSize, maxMaskSize })
+    : freeFormMasks({ ...size, seed });
 }
+
+/** Height and width of the configuration's masks. */
+export const maskSizeOf = (config: Config, side: number, channels: number, files: TaskFiles = {}) =>
+  maskSize(config.algo.deg, [channels, side, side], resourcesOf(config, null, files));
 
 /** What operators need beside the configuration, read from files; null: not given. */
 export type TaskFiles = Partial<Pick<Resources, "kernel" | "kernelWizard">>;
@@ -57,7 +63,7 @@ export function makeTask(
   };
   prepare(0, image);
   const { convention } = config.likelihood;
-  const shapes = partShapes(deg, image);
+  const shapes = partShapes(deg, image, resources);
   // By the pseudo-inverse a step is A†A, of norm 1 or near it.
   const own = convention === "pinv" ? null : convention;
   const gains = parts.map(({ kind, n }, k) =>
@@ -103,14 +109,14 @@ export interface Layout {
 export function layoutOf(config: Config, image: ImageSize, files: TaskFiles = {}): Layout | null {
   const { deg } = config.algo;
   const resources = resourcesOf(config, null, files);
-  const shapes = partShapes(deg, image);
+  const shapes = partShapes(deg, image, resources);
   const footprints: Footprint[] = [];
   let [channels] = image;
   for (const [k, { kind, n }] of effectiveParts(deg).entries()) {
     const shape = shapes[k] as ImageSize;
     if (!kind.footprint) return null;
     footprints.push(kind.footprint(shape, n, resources));
-    [channels] = kind.outShape?.(shape, n) ?? shape;
+    [channels] = kind.outShape?.(shape, n, resources) ?? shape;
   }
   return { channels, footprint: joined(footprints) };
 }
@@ -127,6 +133,6 @@ function resourcesOf(config: Config, masks: MaskSource | null, files: TaskFiles)
     ct: { numAngles: o.num_angles, angleRange: o.angle_range, circle: o.circle },
     phase: { oversample: o.oversample, iterations: o.hio_iterations, beta: o.hio_beta },
     blur: { padding: o.padding },
-    seed: config.exp.seed,
+    blurSeed: o.blur_seed,
   };
 }

@@ -24,6 +24,8 @@ export interface ImageFolderOptions {
   readonly warn?: (message: string) => void;
   /** Told how many of the pictures have been looked at while the folder is opened. */
   readonly progress?: (done: number, total: number) => void;
+  /** Pictures decoded at the same time while the folder is opened; default 2. */
+  readonly workers?: number;
   /** Decoded pictures kept in memory, in bytes. */
   readonly cacheBytes?: number;
 }
@@ -35,7 +37,7 @@ export interface ImageFolderOptions {
  * side of the split. Throws UserError where the folder or the list is missing or holds nothing.
  */
 export async function openImageFolder(root: string, options: ImageFolderOptions): Promise<ImageDataset> {
-  const { side, channels = 3, background = WHITE, subsetTxt, progress } = options;
+  const { side, channels = 3, background = WHITE, subsetTxt, progress, workers = 2 } = options;
   const { cacheBytes = 512 * 2 ** 20, warn = (message) => process.stderr.write(`${message}\n`) } = options;
   const found = await listPictures(root, "dataset.root");
   const { files: listed, classes } = subsetTxt
@@ -64,7 +66,7 @@ export async function openImageFolder(root: string, options: ImageFolderOptions)
   let files = listed;
   if (listed.length < CHECKED_AT_OPEN) {
     let done = 0;
-    await forEachParallel(listed, 4, async (file) => {
+    await forEachParallel(listed, workers, async (file) => {
       await read(file);
       progress?.(++done, listed.length);
     });

@@ -18,34 +18,34 @@ const PACKED_SIDE = 256;
 const MAX_ARRAY_BYTES = 2 ** 30;
 
 /**
- * Masks from a picture (white = kept), a folder of pictures, or an `.npz` (1 = missing), squares of `side` or of a whole multiple
+ * Masks from a picture (white = kept), a folder of pictures, or an `.npz` (1 = missing), of this size or of a whole multiple
  * of it, of which every so many pixels is taken; index i is mask i modulo their number, 1 = kept. In an `.npz` the array `key` holds
  * bits packed in NumPy's order, flat for side 256 or [n, S, S/8], or one byte a pixel as [n, S, S]. Throws
  * UserError.
  */
 export async function openMasks(
   file: string,
-  { side, key = DEFAULT_MASK_KEY }: { side: number; key?: string },
+  { height: rows, width: columns, key = DEFAULT_MASK_KEY }: { height: number; width: number; key?: string },
 ): Promise<MaskSource> {
   const { count, names, at } = await readMasks(file, key);
   for (let index = 0; index < (names ? count : 1); index++) {
     const { width, height } = at(index);
-    if (width === height && width % side === 0) continue;
+    if (height % rows === 0 && width * rows === height * columns) continue;
     const which = names ? path.join(file, names[index] as string) : file;
     throw new UserError(
-      `${OPTION}: ${which}: a mask of ${width}x${height}; expected ${side}x${side}, or a square of a whole multiple of that side`,
+      `${OPTION}: ${which}: a mask of ${width}x${height}; expected ${columns}x${rows}, or a whole multiple of both sides`,
     );
   }
   return {
     name: path.basename(file),
-    side,
+    ...{ height: rows, width: columns },
     mask: (index) => {
       const { width, height, kept } = at(index % count);
-      const out = new Float32Array(side * side);
-      for (let y = 0; y < side; y++) {
-        const row = Math.floor(((y + 0.5) * height) / side) * width;
-        for (let x = 0; x < side; x++)
-          out[y * side + x] = kept(row + Math.floor(((x + 0.5) * width) / side)) ? 1 : 0;
+      const out = new Float32Array(rows * columns);
+      for (let y = 0; y < rows; y++) {
+        const row = Math.floor(((y + 0.5) * height) / rows) * width;
+        for (let x = 0; x < columns; x++)
+          out[y * columns + x] = kept(row + Math.floor(((x + 0.5) * width) / columns)) ? 1 : 0;
       }
       return out;
     },

@@ -22,7 +22,7 @@ beforeAll(async () => {
 const forward = "likelihood.forward_op";
 const mask = (name: string): string[] => ["algo.deg=inp", `${forward}.mask_filename=${at(name)}`];
 const cases: readonly (readonly [name: string, words: () => string[], message: RegExp])[] = [
-  ["a mask of another size", () => mask("wide.png"), /mask_filename: .*20x10; expected 32x32, or a square/],
+  ["a mask of another size", () => mask("wide.png"), /mask_filename: .*20x10; expected 32x32, or a whole/],
   ["a mask that is no picture", () => mask("text.png"), /text\.png: not a picture/],
   ["masks without the key", () => mask("masks.npz"), /no array "20-30% freeform"; got other/],
   ["a folder without masks", () => mask("empty"), /no pictures in/],

@@ -161,7 +161,7 @@ test("a comparison with a checkpoint: calls, options, files; what cannot is name
   const markdown = text("comparison.md");
   expect(markdown).toMatch(/^\| dps, mean of 2 \|/m);
   expect(markdown).toContain("Left out: ddrm (hdr has no singular value decomposition");
-  expect(markdown).toContain("LPIPS (metrics.lpips_path)");
+  expect(markdown).toContain("LPIPS (metrics.lpips_path and originals)");
   const html = text("comparison.html");
   expect(html).toContain("&lt;adapter&gt;");
   expect(html).not.toMatch(/<script|(src|href)="(?!data:)/);
@@ -191,6 +191,22 @@ test("without a checkpoint deft is left out by name; the others take half of the
   expect([...leftOut.keys()]).toEqual(["deft"]);
   expect(leftOut.get("deft")).toContain("--checkpoint RUN_FOLDER");
   expect(comparison.methods.map(({ options }) => options)).toEqual([{ sigmaY: 0.1, eta: 0.85, etaB: 1 }]);
+});
+
+test("with a prior in float16 what takes its gradient is left out", async () => {
+  const { config } = await resolveComparison([
+    ...["model=phantoms", "algo.deg=sr4", "compare.algorithms=dps,ddrm,pgdm", "model.use_fp16=true"],
+    ...["compare.num_steps=2"],
+  ]);
+  const engine = await testEngine();
+  const task = makeTask(config, SIDE, 1, null);
+  const { comparison } = await withRunWeights(config, (weights) =>
+    setUpComparison(engine, { config, task, channels: 1, side: SIDE, weights, ...compared(config) }),
+  );
+  await comparison.batch(phantoms({ side: SIDE, length: 1 }), 0, 1);
+  expect([...comparison.leftOut.keys()]).toEqual(engine.device.half ? ["dps", "pgdm"] : []);
+  for (const reason of comparison.leftOut.values())
+    expect(reason).toMatch(/^model\.use_fp16: .*leave it out$/);
 });
 
 test("memory is foretold to a tenth, and a task that nothing can do is refused there", async () => {

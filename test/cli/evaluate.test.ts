@@ -74,7 +74,9 @@ test("two folders: PSNR by hand, LPIPS as the reference; what is not measured is
   expect(Math.abs((samples?.["lpips"] ?? NaN) - want)).toBeLessThan(2e-5 * want);
   expect(samples).not.toHaveProperty("consistency");
   expect(samples).not.toHaveProperty("fid");
-  expect(printed.join("\n")).toContain("Left out for want of weights: FID (metrics.inception_path)");
+  expect(printed.join("\n")).toContain(
+    "Not measured, with what they need: FID (metrics.inception_path and two pictures)",
+  );
   expect(printed.join("\n")).not.toMatch(/LPIPS \(metrics/);
 });
 

@@ -39,6 +39,7 @@ function data(): ReportData {
       steps: 400,
       network_calls: 4812,
       gpu_peak_bytes: 3 * 2 ** 20,
+      measures_left_out: {},
       htransform_sha256: "9f86d081",
     },
     grid: [
@@ -126,7 +127,7 @@ describe("report", () => {
     }
     expect(text).not.toContain("Left out, not measured");
     expect(text).toContain(
-      "Left out for want of weights: LPIPS (metrics.lpips_path), FID (metrics.inception_path), KID",
+      "Not measured, with what they need: LPIPS (metrics.lpips_path and originals), FID (metrics.inception_path and two pictures), KID",
     );
     expect(renderReport(data())).not.toContain('scope="col">LPIPS');
   });
@@ -140,7 +141,9 @@ describe("report", () => {
     Object.assign(prior!, { fid: 30, kid: 2, inception_score: 4 });
     const html = renderReport(some);
     expect(words(html)).toContain("LPIPS");
-    expect(words(html)).toContain("Left out for want of weights: Top-1 (classifier.ckpt_path and classes).");
+    expect(words(html)).toContain(
+      "Not measured, with what they need: Top-1 (classifier.ckpt_path and classes).",
+    );
     expect([...html.matchAll(/<strong>(.*?)<\/strong>/g)].map((m) => m[1])).toEqual([
       "4.00",
       "0.123",

@@ -77,6 +77,15 @@ describe("the configuration", () => {
     await expect(openSource(soc.config)).rejects.toThrow("algo.soc.picture: no such picture; got 100");
   });
 
+  test("drawings from a public prior need no pictures", async () => {
+    const file = path.join(temporaryFolder(), "public.safetensors");
+    await writeWeights(file, [{ name: "some", shape: [1], dtype: "F32", data: new Float32Array(1) }], {});
+    const words = ["algo=ddim", "model=imagenet256_uncond", `model.ckpt_path=${file}`];
+    checkInputs((await resolveSampling(words)).config);
+    const { config } = await resolveSampling([...words, "algo.deg=sr4"]);
+    expect(() => checkInputs(config)).toThrow("dataset.root: dataset=imagenet needs a folder");
+  });
+
   test("the options of an algorithm are those that it is run with", async () => {
     const { config } = await resolveSampling([
       ...["algo=pgdm", "algo.deg=hdr", "algo.eta=0.5", "algo.project=true"],
@@ -287,6 +296,21 @@ describe("classes", () => {
       return row.indexOf(Math.max(...row)) === label;
     });
     expect(summary.metrics["ddim"]?.top1).toBe(hits.length / 4);
+  });
+
+  test("one that the classifier does not know is refused", async () => {
+    const { config } = resolveConfig([...NETWORK, ...CLASSIFIER, "dataset.root=x"]);
+    const [file, sizes] = [
+      path.join(folder, "two.safetensors"),
+      { imageSize: SIDE, inChannels: 3, classes: 2 },
+    ];
+    await writeNetwork(file, new EncoderUNet(classifierConfig(config.classifier, sizes)).declarations);
+    const own = [...words, "exp.classes=[0,2]", `classifier.ckpt_path=${file}`];
+    const ran = await runProgram(folder, ["sample", "algo=ddim", ...own]);
+    expect(ran.status).toBe(1);
+    expect(errorsOf(ran).join("\n")).toContain(
+      "exp.classes: a picture of class 2; expected 0 to 1, the classes of classifier.ckpt_path",
+    );
   });
 
   test("named ones take their place, and change what the prior draws", async () => {

@@ -151,6 +151,21 @@ test("a method that cannot do the task is left out with its reason; other failur
   await expect(broken.batch(data, 0, 2)).rejects.toThrow("broken");
 });
 
+test("a method that fails later loses its row alone", async () => {
+  const engine = await testEngine();
+  let runs = 0;
+  const late = defineAlgorithm("late", 1, {}, (p) => {
+    if (++runs > 2) throw new UserError("late: the loss is NaN at iteration 10");
+    return Promise.resolve(p.engine.noGrad(() => p.draws.normal(pictures(p))));
+  });
+  const { comparison } = setting(engine, [method(late, 4), method(algorithms.identity, 4)], 1);
+  const batches = [await comparison.batch(data, 0, 2), await comparison.batch(data, 2, 2)];
+  expect(batches.map(({ scores }) => [...scores.keys()])).toEqual([["late", "identity"], ["identity"]]);
+  expect([...comparison.leftOut]).toEqual([["late", "the loss is NaN at iteration 10"]]);
+  expect(comparison.methods.map(({ algorithm }) => algorithm.name)).toEqual(["identity"]);
+  expect([...comparison.costs.keys()]).toEqual(["identity"]);
+});
+
 test("every algorithm can be compared, and every option of the configuration is one of its own", () => {
   expect([...algorithmNames].sort()).toEqual(["deft", "deft_soc", ...Object.keys(algorithms)].sort());
   for (const [name, algorithm] of Object.entries(algorithms)) {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import {
   parseDegradation,
   conditioningChannels,
-  maskSide,
+  maskSize,
   maskSizes,
 } from "../../src/deft/config/degradation.ts";
 import { experimentPresets } from "../../src/deft/config/experiments.ts";
@@ -150,6 +150,11 @@ describe("defaults and presets", () => {
     expect(resolve("algo=ddrm").algo).toMatchObject({ eta: 0.85, eta_b: 1 });
     expect(resolve("algo=dps", "algo.deg=inp").algo).toMatchObject({ grad_term_weight: 0.1, original: true });
     expect(resolve("algo=dps").algo).toMatchObject({ grad_term_weight: 1 });
+    // What the degradation does to a picture decides, however it is written.
+    expect(resolve("algo=dps", "algo.deg=deno-sr4").algo).toMatchObject({ grad_term_weight: 1 });
+    expect(resolve("algo=dps", "algo.deg=sr4-inp").algo).toMatchObject({ grad_term_weight: 0.1 });
+    expect(resolve("algo=pgdm", "algo.deg=in2_box").algo).toMatchObject({ project: true });
+    expect(resolve("algo=pgdm", "algo.deg=hdr-deno").algo).toMatchObject({ contrast_weight: 1500 });
     expect(resolve("algo.lr=0.5", "algo=reddiff").algo).toMatchObject({
       lr: 0.5,
       denoise_term_weight: "linear",
@@ -226,7 +231,7 @@ describe("what follows from the task", () => {
       name: "sr2",
       forward_op: { mask: "freeform" },
     });
-    expect(maskSide("sr2-inp", 3, 32)).toBe(16);
+    expect(maskSize("sr2-inp", [3, 32, 32])).toEqual({ height: 16, width: 16 });
     expect(conditioningChannels("deno-inp", 3, true)).toBe(13);
     expect(refusal("algo.deg=sr4-sr16")).toMatch(
       /sr16 does not divide the image side 8; expected sr2, sr4, sr8/,

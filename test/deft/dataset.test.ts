@@ -6,19 +6,19 @@ import { randomStream } from "../../src/deft/random.ts";
 
 describe("splitFinetuning", () => {
   it("thins large sets: every 10th trains, every 100th from 1 on validates", () => {
-    const { train, validation } = splitFinetuning(50_000, "thinned");
+    const { train, validation } = splitFinetuning(50_000);
     expect([train.length, train[1], train.at(-1)]).toEqual([5000, 10, 49_990]);
     expect([validation.length, validation[0], validation[1]]).toEqual([500, 1, 101]);
-    expect(splitFinetuning(1000, "folder")).toEqual(splitFinetuning(1000, "thinned"));
+    expect(splitFinetuning(1000).validation).toEqual([1, 101, 201, 301, 401, 501, 601, 701, 801, 901]);
   });
 
   it("keeps all of a small folder, and every 10th of it for validation", () => {
     for (const n of [2, 9, 10, 11, 999]) {
-      const { train, validation } = splitFinetuning(n, "folder");
+      const { train, validation } = splitFinetuning(n);
       expect(validation).toEqual(Array.from({ length: Math.ceil(n / 10) }, (_, i) => 10 * i));
       expect([...train, ...validation].sort((a, b) => a - b)).toEqual(Array.from({ length: n }, (_, i) => i));
     }
-    expect(splitFinetuning(1, "folder")).toEqual({ train: [0], validation: [0] });
+    expect(splitFinetuning(1)).toEqual({ train: [0], validation: [0] });
   });
 
   it("subset takes pictures by index", async () => {
@@ -63,14 +63,34 @@ describe("masks", () => {
 
   it("free-form masks miss 20 to 30 percent", () => {
     for (const side of [16, 32, 100]) {
-      const source = freeFormMasks({ side });
+      const source = freeFormMasks({ height: side, width: side });
       const shares = Array.from({ length: 40 }, (_, i) => missing(source.mask(i)));
       expect(Math.min(...shares)).toBeGreaterThanOrEqual(0.2);
       expect(Math.max(...shares)).toBeLessThanOrEqual(0.3 + 1 / side ** 2);
       expect(Math.max(...shares) - Math.min(...shares)).toBeGreaterThan(0.05);
-      expect(source.mask(3)).toEqual(freeFormMasks({ side }).mask(3));
-      expect(source.mask(3)).not.toEqual(freeFormMasks({ side, seed: 1 }).mask(3));
+      expect(source.mask(3)).toEqual(freeFormMasks({ height: side, width: side }).mask(3));
+      expect(source.mask(3)).not.toEqual(freeFormMasks({ height: side, width: side, seed: 1 }).mask(3));
     }
+  });
+
+  it("masks of other than square pictures", () => {
+    const [height, width] = [20, 64];
+    for (const source of [freeFormMasks({ height, width }), boxMasks({ height, width })]) {
+      const masks = Array.from({ length: 300 }, (_, i) => source.mask(i));
+      for (const mask of masks) expect(mask).toHaveLength(height * width);
+      const isMissing = (at: (mask: Float32Array) => number | undefined) =>
+        masks.some((mask) => at(mask) === 0);
+      // Every column and every row is missing somewhere.
+      for (let x = 0; x < width; x++)
+        expect(isMissing((m) => m.find((kept, i) => kept === 0 && i % width === x))).toBe(true);
+      for (let y = 0; y < height; y++)
+        expect(isMissing((m) => m.slice(y * width, (y + 1) * width).find((kept) => kept === 0))).toBe(true);
+    }
+    const boxes = Array.from({ length: 300 }, (_, i) => boxMasks({ height, width }).mask(i));
+    const columns = boxes.map(
+      (m) => new Set([...m.keys()].filter((p) => m[p] === 0).map((p) => p % width)).size,
+    );
+    expect([Math.min(...columns), Math.max(...columns)]).toEqual([15, 30]);
   });
 
   it("box masks scale with the side", () => {
@@ -79,7 +99,7 @@ describe("masks", () => {
       [64, 15, 30],
       [32, 8, 15],
     ] as const) {
-      const source = boxMasks({ side });
+      const source = boxMasks({ height: side, width: side });
       const widths = Array.from({ length: 60 }, (_, i) => {
         const mask = source.mask(i);
         const holes = [...mask.keys()].filter((p) => mask[p] === 0);

@@ -43,7 +43,15 @@ const kernel = { values: [0.25, 0.5, 0.25], height: 1, width: 3 };
 const words = degradations.map(({ word, number }) =>
   number ? `${word}${{ k: 2, q: 50, n: 3 }[number.symbol]}` : word,
 );
-const composed = ["sr2-deno", "sr2-inp", "deblur_gauss-sr2", "hdr-quant4", "inp_box-sr2"];
+const composed = [
+  "sr2-deno",
+  "sr2-inp",
+  "deblur_gauss-sr2",
+  "hdr-quant4",
+  "inp_box-sr2",
+  "ct-inp",
+  "phase_retrieval-inp_box",
+];
 
 describe("training and evaluation", () => {
   test.each([...words, ...composed])("%s", async (deg) => {

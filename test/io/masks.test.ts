@@ -23,14 +23,14 @@ describe("openMasks", () => {
       "20-30% freeform": npy([bits.length / 8], packBits(bits)),
       other: npy([1], packBits([])),
     });
-    const full = await openMasks(file, { side: 256 });
+    const full = await openMasks(file, { height: 256, width: 256 });
     for (const index of [0, 1]) {
       expect([...full.mask(index)]).toEqual(
         bits.slice(index * 65536, (index + 1) * 65536).map((bit) => 1 - bit),
       );
     }
     expect(full.mask(3)).toEqual(full.mask(1));
-    const small = (await openMasks(file, { side: 32 })).mask(1);
+    const small = (await openMasks(file, { height: 32, width: 32 })).mask(1);
     expect(small[5 * 32 + 9]).toBe(1 - bits[65536 + (5 * 8 + 4) * 256 + 9 * 8 + 4]!);
   });
 
@@ -42,7 +42,7 @@ describe("openMasks", () => {
     });
     const expected = bits.slice(512).map((bit) => 1 - bit);
     for (const key of ["p", "b"])
-      expect([...(await openMasks(file, { side: 16, key })).mask(2)]).toEqual(expected);
+      expect([...(await openMasks(file, { height: 16, width: 16, key })).mask(2)]).toEqual(expected);
   });
 
   it("says what is wrong with an archive", async () => {
@@ -51,7 +51,7 @@ describe("openMasks", () => {
       f: npy([64, 64], new Uint8Array(4096)),
     });
     const failure = (file: string, key?: string): Promise<unknown> =>
-      openMasks(file, { side: 8, ...(key ? { key } : {}) }).catch((error: unknown) => error);
+      openMasks(file, { height: 8, width: 8, ...(key ? { key } : {}) }).catch((error: unknown) => error);
     writeFileSync(at("text.npz"), "no archive");
     writeFileSync(at("raw.npz"), zipSync({ "20-30% freeform.npy": Buffer.from("no array") }));
     const cases: [unknown, RegExp][] = [
@@ -74,19 +74,21 @@ describe("openMasks", () => {
     await sharp(half, { raw: { width: 8, height: 8, channels: 1 } })
       .png()
       .toFile(at("half.png"));
-    const masks = await openMasks(at("half.png"), { side: 4 });
+    const masks = await openMasks(at("half.png"), { height: 4, width: 4 });
     expect([...masks.mask(0).subarray(0, 4)]).toEqual([1, 1, 0, 0]);
     expect(masks.mask(5)).toEqual(masks.mask(0));
-    expect((await openMasks(folder, { side: 4 })).mask(0)).toEqual(masks.mask(0));
+    expect((await openMasks(folder, { height: 4, width: 4 })).mask(0)).toEqual(masks.mask(0));
     await sharp(half, { raw: { width: 16, height: 4, channels: 1 } })
       .png()
       .toFile(at("wide.png"));
-    await expect(openMasks(at("wide.png"), { side: 4 })).rejects.toThrow(
-      "wide.png: a mask of 16x4; expected 4x4, or a square of a whole multiple of that side",
+    await expect(openMasks(at("wide.png"), { height: 4, width: 4 })).rejects.toThrow(
+      "wide.png: a mask of 16x4; expected 4x4, or a whole multiple of both sides",
     );
-    await expect(openMasks(folder, { side: 4 })).rejects.toThrow("wide.png: a mask of 16x4");
-    await expect(openMasks(at("half.png"), { side: 16 })).rejects.toThrow("a mask of 8x8; expected 16x16");
+    await expect(openMasks(folder, { height: 4, width: 4 })).rejects.toThrow("wide.png: a mask of 16x4");
+    await expect(openMasks(at("half.png"), { height: 16, width: 16 })).rejects.toThrow(
+      "a mask of 8x8; expected 16x16",
+    );
     writeFileSync(at("notes.md"), "x");
-    await expect(openMasks(at("notes.md"), { side: 4 })).rejects.toThrow(/notes\.md/);
+    await expect(openMasks(at("notes.md"), { height: 4, width: 4 })).rejects.toThrow(/notes\.md/);
   });
 });

@@ -38,34 +38,46 @@ export interface Summary {
   gpu_peak_bytes: number;
   /** SHA-256 over the final tensors of the h-transform in order of name, in hexadecimal. */
   htransform_sha256: string;
+  /** What each measure that was not made needs. */
+  measures_left_out: { readonly [measure: string]: string };
   /** Class of each restored picture; absent: they have none. */
   classes?: readonly number[];
 }
 
-/** Measures that need weights from the user: the option that gives them, the head of their column, and which end is best. */
+const INCEPTION = "metrics.inception_path and two pictures";
+
+/** Measures that need something from the user: what, the head of their column, and which end is best. */
 export const WEIGHTED_MEASURES = [
-  { key: "lpips", option: "metrics.lpips_path", head: "LPIPS", digits: 3, best: "smallest" },
-  { key: "fid", option: "metrics.inception_path", head: "FID", digits: 1, best: "smallest" },
-  { key: "kid", option: "metrics.inception_path", head: "KID·10³", digits: 2, best: "smallest" },
-  { key: "inception_score", option: "metrics.inception_path", head: "Inception", digits: 2, best: "largest" },
-  { key: "top1", option: "classifier.ckpt_path and classes", head: "Top-1", digits: 3, best: "largest" },
+  { key: "lpips", needs: "metrics.lpips_path and originals", head: "LPIPS", digits: 3, best: "smallest" },
+  { key: "fid", needs: INCEPTION, head: "FID", digits: 1, best: "smallest" },
+  { key: "kid", needs: INCEPTION, head: "KID·10³", digits: 2, best: "smallest" },
+  { key: "inception_score", needs: INCEPTION, head: "Inception", digits: 2, best: "largest" },
+  { key: "top1", needs: "classifier.ckpt_path and classes", head: "Top-1", digits: 3, best: "largest" },
 ] as const;
 
 /** Measures of pictures alone, with nothing to compare them with. */
 const OF_PICTURES: readonly string[] = ["inception_score", "top1"];
 
-/** The text that names the measures that were not made, or null where all are there. */
-export function unmeasured(
+/** What each measure that was not made needs. */
+export function measuresLeftOut(
   metrics: { readonly [method: string]: Partial<Scores> | undefined },
   withoutOriginals = false,
-): string | null {
+): { readonly [measure: string]: string } {
   const missing = WEIGHTED_MEASURES.filter(
     ({ key }) =>
       (!withoutOriginals || OF_PICTURES.includes(key)) &&
       Object.values(metrics).every((s) => s?.[key] === undefined),
   );
-  const texts = missing.map(({ head, option }) => `${head} (${option})`);
-  return texts.length > 0 ? `Left out for want of weights: ${texts.join(", ")}.` : null;
+  return Object.fromEntries(missing.map(({ key, needs }) => [key, needs]));
+}
+
+/** The text that names them, or null where all are there. */
+export function unmeasured(...of: Parameters<typeof measuresLeftOut>): string | null {
+  const missing = measuresLeftOut(...of);
+  const texts = WEIGHTED_MEASURES.filter(({ key }) => key in missing).map(
+    ({ head, needs }) => `${head} (${needs})`,
+  );
+  return texts.length > 0 ? `Not measured, with what they need: ${texts.join(", ")}.` : null;
 }
 
 /** One evaluated picture: PNG files in base64, and PSNR in dB where known. */

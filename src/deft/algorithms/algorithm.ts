@@ -59,8 +59,8 @@ export interface Algorithm<O extends object = object> {
   /** Range and help of each option. */
   readonly fields: OptionFields;
   readonly defaults: O;
-  /** The defaults with what differs for a degradation, by its name in algo.deg. */
-  defaultsFor(deg: string): O;
+  /** The defaults with what differs for a degradation, by its bare word (`bareWord`). */
+  defaultsFor(word: string): O;
   /** Network calls for each timestep, a batch counting one; null: set by the options. */
   readonly callsPerStep: number | null;
   /** The restored pictures [N, C, H, W], the caller's to dispose of. Options that are not given have their defaults. */
@@ -85,7 +85,7 @@ export function defineAlgorithm<F extends OptionFields>(
     callsPerStep,
     fields,
     defaults,
-    defaultsFor: (deg) => ({ ...defaults, ...byTask[deg] }),
+    defaultsFor: (word) => ({ ...defaults, ...byTask[word] }),
     sample: (p, options) => run(p, { ...defaults, ...options }),
   };
 }

@@ -1,4 +1,4 @@
-import type { DegradationKind } from "../degradation.ts";
+import type { DegradationKind, Resources } from "../degradation.ts";
 import { UserError } from "../errors.ts";
 import type { ImageSize } from "../operator.ts";
 import { degradations } from "../operators/registry.ts";
@@ -22,7 +22,8 @@ function wordsOf({ word, number, isMasked }: DegradationKind): string[] {
   return isMasked ? [word, `${word}_box`, `${word}_freeform`] : [word];
 }
 
-const GRAMMAR = degradations.flatMap(wordsOf);
+/** All words of `algo.deg`. */
+export const GRAMMAR: readonly string[] = degradations.flatMap(wordsOf);
 
 /**
  * The degradations of `algo.deg`, in the order in which they are applied (spec, section 7); several are joined by `-`. Throws a
@@ -64,14 +65,24 @@ export function effectiveParts(deg: string): readonly Degradation[] {
   return others.length > 0 ? others : parts.slice(0, 1);
 }
 
+/** The word for which algorithms know defaults: that of the only part that changes a picture, wherever its mask comes from (`sr4-deno` is `sr4`). */
+export function bareWord(deg: string): string {
+  const [only, ...others] = effectiveParts(deg);
+  return only && others.length === 0 ? `${only.kind.word}${only.kind.number ? only.n : ""}` : deg;
+}
+
 /** Shapes that the parts of a degradation are given; refuses images that do not fit, such as sides that `sr{k}` does not divide. */
-export function partShapes(deg: string, image: ImageSize): readonly ImageSize[] {
+export function partShapes(
+  deg: string,
+  image: ImageSize,
+  resources: Resources | null = null,
+): readonly ImageSize[] {
   const shapes: ImageSize[] = [];
   let shape = image;
   for (const { kind, n } of effectiveParts(deg)) {
     shapes.push(shape);
     try {
-      shape = kind.outShape?.(shape, n) ?? shape;
+      shape = kind.outShape?.(shape, n, resources) ?? shape;
     } catch (error) {
       throw error instanceof UserError ? new UserError(`algo.deg: ${error.message}`) : error;
     }
@@ -79,10 +90,15 @@ export function partShapes(deg: string, image: ImageSize): readonly ImageSize[] 
   return shapes;
 }
 
-/** Side of the masks of a degradation for images of `side`: that of the part which takes them. */
-export function maskSide(deg: string, channels: number, side: number): number {
+/** Height and width of the masks of a degradation for such images: those of the part which takes them. */
+export function maskSize(
+  deg: string,
+  image: ImageSize,
+  resources: Resources | null = null,
+): { readonly height: number; readonly width: number } {
   const at = effectiveParts(deg).findIndex(({ kind }) => kind.isMasked);
-  return partShapes(deg, [channels, side, side])[at]?.[1] ?? side;
+  const [, height, width] = partShapes(deg, image, resources)[at] ?? image;
+  return { height, width };
 }
 
 /**

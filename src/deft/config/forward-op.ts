@@ -33,4 +33,5 @@ export const forwardOp = {
       `weight file of the kernel-wizard network for algo.deg=deblur_nl; ${RANDOM_WEIGHTS}: a small one drawn from a fixed seed`,
     ),
   ),
+  blur_seed: int(0, "number of the random blur that algo.deg=deblur_nl takes", { min: 0, max: 4294967295 }),
 };

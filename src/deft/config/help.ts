@@ -29,7 +29,7 @@ export function helpText(usage: string, wanted: (group: string) => boolean = () 
 
 function defaults(key: string, fallback: Value, embedded: Preset): string {
   const own = algorithmNames.flatMap((name) => {
-    const value = algorithmPreset(name, "")[key];
+    const value = algorithmPreset(name, "deno")[key];
     return value === undefined ? [] : [`${name} ${showValue(value)}`];
   });
   if (own.length > 0) return own.join(", ");

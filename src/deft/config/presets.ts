@@ -1,6 +1,7 @@
 import type { Algorithm } from "../algorithms/algorithm.ts";
 import { algorithms, type AlgorithmName } from "../algorithms/index.ts";
 import { settable } from "../algorithms/options.ts";
+import { bareWord } from "./degradation.ts";
 import type { Value } from "./fields.ts";
 
 /** Values by key that stand where the user leaves a key open. */
@@ -107,7 +108,7 @@ export const likelihoodPresets: { readonly [likelihood: string]: Preset } = {
 export function algorithmPreset(name: AlgorithmName, deg: string): Preset {
   if (name === "deft" || name === "deft_soc") return {};
   const algorithm: Algorithm = algorithms[name];
-  const defaults = algorithm.defaultsFor(deg) as { readonly [option: string]: Value };
+  const defaults = algorithm.defaultsFor(bareWord(deg)) as { readonly [option: string]: Value };
   return Object.fromEntries(
     settable(algorithm.fields).map(([option, key]) => [`algo.${key}`, defaults[option] as Value]),
   );

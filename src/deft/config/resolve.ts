@@ -323,6 +323,11 @@ function settleNoise(
     warnings.push(`algo.sigma_y: ${own} is used; likelihood.forward_op.noise_std=${other} is not`);
   }
   values.set("algo.sigma_y", own ?? other);
+  const changed = parseDegradation(String(values.get("algo.deg"))).some(({ kind }) => !kind.isIdentity);
+  if (!changed && values.get("algo.sigma_y") === 0)
+    warnings.push(
+      "algo.sigma_y: 0 with algo.deg=deno, so that y is the picture itself; pass such as algo.sigma_y=0.2",
+    );
   values.set("likelihood.forward_op.noise_std", own ?? other);
 }
 

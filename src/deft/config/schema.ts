@@ -1,7 +1,7 @@
 import { socOptions } from "../algorithms/deft-soc.ts";
 import { algorithmNames } from "../algorithms/index.ts";
 import { compareFields } from "./compare.ts";
-import { parseDegradation } from "./degradation.ts";
+import { GRAMMAR, parseDegradation } from "./degradation.ts";
 import { forwardOp } from "./forward-op.ts";
 import {
   bool,
@@ -50,7 +50,7 @@ export const schema = {
     name: oneOf(algorithmNames, "deft", "algorithm of `sample`; `train` trains deft and deft_soc"),
     deg: text(
       "sr4",
-      "degradation, the task: sr{k}, bicubic{k}, inp, inp_box, deblur_gauss, blur, hdr, jpeg{q}, phase_retrieval, ct, ...; joined by -",
+      `degradation, the task: ${GRAMMAR.join(", ")}; several, applied in order, are joined by -`,
       checkDegradation,
     ),
     sigma_y: optional(number(0, "noise of y on [-1, 1]; null: likelihood.forward_op.noise_std", { min: 0 })),
@@ -186,7 +186,7 @@ export const schema = {
       "pictures of the evaluation",
     ),
     batch_size: int(10, "pictures a batch of the evaluation", { min: 1 }),
-    num_workers: int(2, "pictures decoded at the same time", { min: 0 }),
+    num_workers: int(2, "pictures decoded at the same time when a folder is opened; 0: one", { min: 0 }),
     shuffle: bool(false, "shuffle the evaluation's pictures"),
     drop_last: bool(false, "leave out a last, smaller batch"),
   },

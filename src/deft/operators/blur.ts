@@ -46,7 +46,6 @@ export function blur(
   const weight = engine.tensor(flipped, [1, 1, kh, kw], "blur kernel");
   const isValid = padding === "valid";
   const [top, left] = isValid ? [0, 0] : [kh >> 1, kw >> 1];
-  const outShape = [c, h + 2 * top - kh + 1, w + 2 * left - kw + 1];
   const edges = isValid
     ? null
     : ([continuation(engine, padding, h, top, top), continuation(engine, padding, w, left, left)] as const);
@@ -62,12 +61,23 @@ export function blur(
   return linearOperator({
     name: "blur",
     inShape,
-    outShape,
+    outShape: blurred(kernel, inShape, padding),
     held: [weight, ...(edges ?? [])],
     apply,
     adjoint,
     pinv: (y) => leastSquares({ apply, adjoint }, y, steps),
   });
+}
+
+/** The blurred image's shape: a kernel of even sides gives one more. */
+function blurred(
+  { height, width }: BlurKernel,
+  [c, h, w]: ImageSize,
+  padding: BlurOptions["padding"] = blurDefaults.padding,
+): ImageSize {
+  const along = (side: number, kernel: number) =>
+    side + 1 - kernel + (padding === "valid" ? 0 : 2 * (kernel >> 1));
+  return [c, along(h, height), along(w, width)];
 }
 
 /** Throws a UserError for a kernel that does not fit inside with `valid`, or that reaches beyond every pixel and its like outside. */
@@ -103,6 +113,8 @@ export const blurKind: DegradationKind = {
   likelihood: "blur",
   file: "kernel_filename",
   footprint: (_shape, _n, { kernel, blur: options }) => footprintOf(kernel, options),
+  outShape: (shape, _n, resources) =>
+    resources?.kernel ? blurred(resources.kernel, shape, resources.blur.padding) : shape,
   prepare(shape, _n, { kernel, blur: options }) {
     if (!kernel) throw new UserError(NO_KERNEL);
     checkKernel(kernel);

@@ -36,8 +36,7 @@ export function ct(engine: Engine, inShape: ImageSize, options: Partial<CtOption
     throw new UserError(`ct: ${numAngles} angles; expected a whole number from 1 on`);
   if (!(angleRange > 0 && angleRange <= 180))
     throw new UserError(`ct: angles over ${angleRange} degrees; expected above 0 and up to 180`);
-  const side = Math.max(height, width);
-  const length = circle ? side : Math.ceil(Math.SQRT2 * side);
+  const length = raysOf(inShape, circle);
   const plan = { height, width, length };
   const directions = engine.tensor(turns(numAngles, angleRange), [numAngles, 2], "ct directions");
   const ramp = engine.tensor(rampFilter(length), [length, length], "ct filter");
@@ -63,6 +62,12 @@ export function ct(engine: Engine, inShape: ImageSize, options: Partial<CtOption
       (convention === "deft" ? pinv : adjoint)(lincomb(1, y, -1, apply(x))),
   });
 }
+
+/** Rays at each angle. */
+const raysOf = ([, height, width]: ImageSize, circle: boolean): number => {
+  const side = Math.max(height, width);
+  return circle ? side : Math.ceil(Math.SQRT2 * side);
+};
 
 /** Cosine and sine of every angle. */
 function turns(n: number, range: number): Float32Array<ArrayBuffer> {
@@ -95,5 +100,9 @@ export const ctKind: DegradationKind = {
   // A flat picture of side S gives rays of length S, S of them at each angle. Filtered, it comes back as it was.
   gain: ([, h, w], _n, { ct: o }, convention) =>
     convention === "deft" ? 1 : 1 / ((o.numAngles ?? ctDefaults.numAngles) * Math.max(h, w)),
+  outShape(shape, _n, resources) {
+    const { numAngles, circle } = { ...ctDefaults, ...resources?.ct };
+    return [shape[0], raysOf(shape, circle), numAngles];
+  },
   prepare: (shape, _n, resources) => ({ make: (engine) => ct(engine, shape, resources.ct) }),
 };

@@ -84,7 +84,7 @@ const kind = (word: string): DegradationKind => ({
 function maskOf(masks: MaskSource, index: number, h: number, w: number): Float32Array {
   const mask = masks.mask(index);
   if (mask.length === h * w) return mask;
-  throw new UserError(`inp: mask ${masks.side}x${masks.side}; expected the image's ${h}x${w}`);
+  throw new UserError(`inp: mask ${masks.height}x${masks.width}; expected the image's ${h}x${w}`);
 }
 
 export const inpaintingKind = kind("inp");

@@ -80,14 +80,14 @@ export const nonlinearBlurKind: DegradationKind = {
   file: "weights",
   outShape: inColor,
   footprint: () => ({ ...pixelwise, halo: Infinity }),
-  prepare(shape, _n, { kernelWizard: weights, seed }) {
+  prepare(shape, _n, { kernelWizard: weights, blurSeed }) {
     if (!weights)
       throw new UserError(
         "likelihood.forward_op.weights: not given; expected the kernel-wizard's weight file for algo.deg=deblur_nl",
       );
     const config = kernelWizardConfig(weights);
     const size = [1, config.kernelChannels, ...shape.slice(1).map((v) => Math.ceil(v / KERNEL_WIZARD_STEP))];
-    const random = new Philox(seed, CODE_STREAM);
+    const random = new Philox(blurSeed, CODE_STREAM);
     const code = Float32Array.from({ length: sizeOf(size) }, () => CODE_SCALE * random.normal());
     const loaded = new Map<Engine, { network: KernelWizard; set: ParameterSet }>();
     const load = (engine: Engine) => {

@@ -29,6 +29,9 @@ export interface PhaseOptions {
 
 export const phaseDefaults: PhaseOptions = { oversample: 2, iterations: 10, beta: 0.9 };
 
+/** Zeros before and behind a side. */
+const margin = (side: number, oversample: number): number => Math.floor((oversample * side) / 8);
+
 const TRANSFORM = { centered: true, ortho: true };
 
 /**
@@ -41,7 +44,7 @@ export function phaseRetrieval(inShape: ImageSize, options: Partial<PhaseOptions
   const [c, h, w] = inShape;
   if (!(oversample >= 0))
     throw new UserError(`phase_retrieval: oversample is ${oversample}; expected 0 or more`);
-  const [top, left] = [Math.floor((oversample * h) / 8), Math.floor((oversample * w) / 8)];
+  const [top, left] = [margin(h, oversample), margin(w, oversample)];
   const place = (x: Tensor) =>
     pad(affine(x, 0.5, 0.5), [
       [top, top],
@@ -134,5 +137,9 @@ export const phaseRetrievalKind: DegradationKind = {
   ownChannels: (channels) => 2 * channels,
   // A halves, and so does its gradient; "deft" leaves out the latter.
   gain: (_shape, _n, _resources, convention) => (convention === "deft" ? 2 : 4),
+  outShape([c, h, w], _n, resources) {
+    const { oversample } = { ...phaseDefaults, ...resources?.phase };
+    return [c, h + 2 * margin(h, oversample), w + 2 * margin(w, oversample)];
+  },
   prepare: (shape, _n, { phase }) => ({ make: () => phaseRetrieval(shape, phase) }),
 };

@@ -60,7 +60,7 @@ function train(deg: TaskName, sigmaY: number): { fineTuning: FineTuning; task: T
     ...["algo.finetune_args.lr=0.01", `algo.finetune_args.batch_size=${BATCH}`],
     ...["algo.ema.beta=0.95", "algo.ema.update_after_step=0", "algo.ema.update_every=1"],
   ]);
-  const masks = { name: "every third", side: 4, mask: () => Float32Array.from(kept) };
+  const masks = { name: "every third", height: 4, width: 4, mask: () => Float32Array.from(kept) };
   const task = makeTask(config, 4, 1, masks);
   const network: HTransformConfig = {
     ...smallUNet(4, 1),

@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { resolveConfig } from "../../../src/deft/config/resolve.ts";
 import { KernelWizard, kernelWizardConfig, randomKernelWizard } from "../../../src/deft/kernel-wizard.ts";
 import type { Operator } from "../../../src/deft/operator.ts";
 import { nonlinearBlur } from "../../../src/deft/operators/nonlinear-blur.ts";
+import { makeTask } from "../../../src/deft/task.ts";
 import { ParameterSet } from "../../../src/nn/parameter.ts";
 import { initialise } from "../../../src/nn/state.ts";
 import type { Engine } from "../../../src/tensor/index.ts";
@@ -87,6 +89,21 @@ describe("deblur_nl", () => {
       expect(Math.abs(numeric / dot(g, g) - 1)).toBeLessThan(1e-3);
       for (const t of [ahead, behind, vjp]) t?.dispose();
     }));
+
+  it("the blur is that of blur_seed, whatever the seed of the run", async () => {
+    const engine = await testEngine();
+    const x = engine.tensor(randomArray(3 * 64, 1), [1, 3, 8, 8]);
+    const blurred = async (...words: string[]) => {
+      const own = ["algo.deg=deblur_nl", "likelihood.forward_op.weights=random", ...words];
+      const task = makeTask(resolveConfig(own).config, 8, 3, null, { kernelWizard: randomKernelWizard() });
+      const y = engine.noGrad(() => engine.scope(() => task.operator(engine, [0]).apply(x)));
+      task.release();
+      return y.read();
+    };
+    const [own, other] = [await blurred(), await blurred("exp.seed=5")];
+    expect(other).toEqual(own);
+    expect(await blurred("likelihood.forward_op.blur_seed=5")).not.toEqual(own);
+  });
 
   it("refuses grey images and codes of another size", async () => {
     const engine = await testEngine();

@@ -24,19 +24,22 @@ const SHAPES: readonly ImageSize[] = [
 const PINV = 3e-5;
 const BATCH = [0, 1];
 
-function operatorOf(engine: Engine, kind: DegradationKind, shape: ImageSize): Operator {
-  const [, height, width] = shape;
-  const resources: Resources = {
+function resourcesFor([, height, width]: ImageSize): Resources {
+  return {
     masks: {
-      name: "random",
-      side: height,
+      ...{ name: "random", height, width },
       mask: (i) => randomArray(height * width, i + 9).map((v) => Number(v > -0.3)),
     },
     kernel: { values: [0.2, 0.5, 0.1, 0.2], height: 2, width: 2 },
     kernelWizard: null,
-    ...{ ct: { numAngles: 7 }, phase: {}, blur: {}, seed: 1 },
+    ...{ ct: { numAngles: 7 }, phase: {}, blur: {}, blurSeed: 1 },
   };
-  return kind.prepare(shape, NUMBERS[kind.number?.symbol ?? ""] ?? 0, resources).make(engine, BATCH);
+}
+
+const numberOf = (kind: DegradationKind): number => NUMBERS[kind.number?.symbol ?? ""] ?? 0;
+
+function operatorOf(engine: Engine, kind: DegradationKind, shape: ImageSize): Operator {
+  return kind.prepare(shape, numberOf(kind), resourcesFor(shape)).make(engine, BATCH);
 }
 
 /** What `make` gives, or null where it refuses the images. */
@@ -106,6 +109,19 @@ describe("every pair of linear degradations", () => {
 });
 
 describe("every degradation", () => {
+  it.each(made.map((kind) => [kind.word, kind] as const))(
+    "%s says the shape that it gives",
+    async (_, kind) => {
+      const engine = await testEngine();
+      for (const shape of SHAPES) {
+        const operator = engine.scope(() => unlessRefused(() => operatorOf(engine, kind, shape).outShape));
+        if (!operator) continue;
+        const said = kind.outShape?.(shape, numberOf(kind), resourcesFor(shape)) ?? shape;
+        expect([...said], shape.join("x")).toEqual([...operator]);
+      }
+    },
+  );
+
   const files = readdirSync(import.meta.dirname).filter((name) => name.endsWith(".test.ts"));
   const groups = files.flatMap((name) => {
     const text = readFileSync(path.join(import.meta.dirname, name), "utf8");
