@@ -2,7 +2,7 @@
 //   g += weight_decay*params;  m += (1-beta1)*(g-m);  v = beta2*v + (1-beta2)*g*g;
 //   params -= step_size*m/(sqrt(v)*inv_sqrt_correction + eps);   step_size = lr/(1-beta1^t), inv_sqrt_correction = 1/sqrt(1-beta2^t)
 //   ema += ema_weight*(params-ema)
-// RUN vec4s in a row a thread. Moves 28n bytes, 36n with the average, 12n for the average alone.
+// RUN vec4s in a row a thread. Moves 28n bytes, 36n with the average.
 const WG = 64u;
 const RUN = 1u; //!param
 struct Params {
@@ -14,8 +14,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> m: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> v: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> ema: array<vec4f>;
-@group(0) @binding(5) var<storage, read> source: array<vec4f>;
-@group(0) @binding(6) var<uniform> p: Params;
+@group(0) @binding(5) var<uniform> p: Params;
 
 fn update(i: u32) -> vec4f {
   let before = params[i];
@@ -45,10 +44,4 @@ fn adam(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) wgs: 
 fn adam_ema(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) wgs: vec3u) {
   let first = (id.y * wgs.x * WG + id.x) * RUN;
   for (var i = first; i < min(first + RUN, p.n4); i++) { average(i, update(i)); }
-}
-
-@compute @workgroup_size(WG)
-fn ema_only(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) wgs: vec3u) {
-  let first = (id.y * wgs.x * WG + id.x) * RUN;
-  for (var i = first; i < min(first + RUN, p.n4); i++) { average(i, source[i]); }
 }

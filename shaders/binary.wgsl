@@ -1,6 +1,6 @@
 // forward: out = a op b with NumPy's broadcasting.   backward: out = dy * (d/da or d/db of it), in the shape of the result.
 // x is a, or b where SWAP is 1: the operand that has the shape of the result in modes 0 to 2; y is the other one.
-// MODE 0: same shapes.  1: y[i / inner % count], constant over rows.  2: y[i % count], repeated whole.  3: any strides, f32.
+// MODE 0: same shapes.  1: y[i / inner % count], constant over rows.  2: y[i % count], repeated whole.  3: any strides.
 // n, inner and count are in elements of T. PER elements in a row an invocation. Moves 12n (forward), 16n (backward) bytes.
 const WG = 64u;
 const PER = 1u; //!param

@@ -61,7 +61,6 @@ export async function runLoop(o: TrainLoop): Promise<LoopResult> {
   const started = performance.now();
   const seconds = () => before + (performance.now() - started) / 1000;
   let [mark, seen, total] = [started, 0, 0];
-  let fence: Promise<undefined> | undefined;
   progress.update({ step: trainer.steps, total: totalSteps });
   try {
     while (trainer.steps < totalSteps && !interrupt.asked) {
@@ -93,8 +92,7 @@ export async function runLoop(o: TrainLoop): Promise<LoopResult> {
         progress.update({ step, total: totalSteps, loss: value, imagesPerSecond: rate });
       }
       loss.dispose();
-      await fence;
-      fence = device.queue.fence();
+      await device.queue.pace();
       if (step % o.saveEverySteps === 0 && step < totalSteps) {
         await saveCheckpoint(folder.checkpoints, trainer, o.metadata);
         await device.trim();

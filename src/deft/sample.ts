@@ -45,7 +45,7 @@ export async function sampleDdim(o: DdimOptions): Promise<Tensor> {
       }),
     );
     if (o.onStep) await o.onStep(k, { t, xt, x0: step.x0, eps: step.eps });
-    await engine.device.queue.idle();
+    await engine.device.queue.pace();
     xt.dispose();
     step.eps.dispose();
     result?.dispose();

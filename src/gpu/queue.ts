@@ -35,6 +35,8 @@ export class Queue {
   #encoder: GPUCommandEncoder | undefined;
   #pass: GPUComputePassEncoder | undefined;
   #slots = 0;
+  /** What `pace` waits for the next time. */
+  #paced: Promise<undefined> | undefined;
   /** Dispatches of replays since the last submit. */
   #played = 0;
   /** While a plan is recorded, what gets the commands. */
@@ -139,8 +141,19 @@ export class Queue {
     this.#played = 0;
   }
 
-  /** Submits what is recorded; resolves when it has run. Awaiting the fence of an earlier step keeps work from piling up. */
-  fence(): Promise<undefined> {
+  /**
+   * For each step of a loop: submits what is recorded and waits for what was submitted the time before, so that a step is recorded
+   * while the one before runs, and no more piles up. Rejects with the device's first error.
+   */
+  async pace(): Promise<void> {
+    const before = this.#paced;
+    this.#paced = this.#fence();
+    await before;
+    if (this.failure) throw this.failure;
+  }
+
+  /** Submits what is recorded; resolves when it has run. */
+  #fence(): Promise<undefined> {
     this.recorder?.refuse("waiting for the GPU");
     this.flush();
     const done = this.#device.queue.onSubmittedWorkDone();
@@ -150,7 +163,7 @@ export class Queue {
 
   /** Waits until everything recorded so far has run; rejects with the device's first error. */
   async idle(): Promise<void> {
-    await this.fence();
+    await this.#fence();
     if (this.failure) throw this.failure;
   }
 

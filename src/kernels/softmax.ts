@@ -27,6 +27,7 @@ const rows = {
 interface Problem extends Lines {
   readonly pass: "forward" | "backward";
 }
+// A workgroup a row keeps a GPU busy; a CPU's lane is faster alone (not timed on a GPU yet).
 const variants: readonly Variant<Problem>[] = [
   { name: "rows", can: (_, { stride }) => stride === 1, wins: (device) => !device.software },
   { name: "base" },

@@ -70,9 +70,20 @@ export function trunk(d: Declarations, name: TrunkName): (x: Tensor) => Tensor[]
   const stages = TRUNKS[name].map((steps) => steps.map((step) => layerOf(d.in("features"), step)));
   return (x) => {
     const outputs: Tensor[] = [];
-    for (const layers of stages) outputs.push(layers.reduce((y, layer) => layer(y), outputs.at(-1) ?? x));
+    for (const layers of stages) outputs.push(through(layers, outputs.at(-1) ?? x));
     return outputs;
   };
+}
+
+/** One layer after another; without a gradient the values between them are freed at once. */
+function through(layers: readonly Layer[], x: Tensor): Tensor {
+  let y = x;
+  for (const layer of layers) {
+    const before = y;
+    y = x.engine.scope(() => layer(before));
+    if (before !== x) before.dispose();
+  }
+  return y;
 }
 
 function layerOf(d: Declarations, step: Step): Layer {

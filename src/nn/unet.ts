@@ -255,7 +255,7 @@ export class UNet {
     const call = this.recompute ? this.#again() : plainly;
     return x.engine.scope(() => {
       const emb = this.#embed(prepared, probe);
-      // As ADM in float16: features and convolutions' weights, between the first layer and the last.
+      // As ADM in float16: features and convolutions' weights up to the last layer.
       const half = this.declarations.list.some((p) => p.value.half);
       const skips = encode(this.#encoder, half ? cast(x, "f16") : x, emb, probe, call);
       let h = call((top, e) => this.#middle(top as Tensor, e as Tensor), [skips.at(-1) as Tensor, emb]);

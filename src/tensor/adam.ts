@@ -1,5 +1,5 @@
 // The optimiser step and the moving average: in place on flat tensors, outside the tape.
-import { adam, adamEma, adamValues, emaOnly } from "../kernels/adam.ts";
+import { adam, adamEma, adamValues } from "../kernels/adam.ts";
 import type { Engine } from "./engine.ts";
 import { ShapeError } from "./errors.ts";
 import { expectDtype } from "./op.ts";
@@ -63,20 +63,4 @@ export function adamStep(engine: Engine, state: AdamState, options: AdamStepOpti
   const values = adamValues(engine.device);
   if (ema) adamEma(engine.device, { params, grads, m, v, ema }, numbers, values);
   else adam(engine.device, { params, grads, m, v }, numbers, values);
-}
-
-/** ema += (1-decay)(source - ema) in place, on f32 tensors of one size; decay 0 copies, 1 leaves ema as it is. */
-export function emaStep(engine: Engine, ema: Tensor, source: Tensor, decay: number): void {
-  check("emaStep", ema, { source });
-  const unused = {
-    step_size: 0,
-    inv_sqrt_correction: 0,
-    eps: 0,
-    beta2: 0,
-    rest1: 0,
-    rest2: 0,
-    weight_decay: 0,
-  };
-  const numbers = { ...unused, n4: Math.ceil(ema.size / 4), ema_weight: 1 - decay };
-  emaOnly(engine.device, { ema, source }, numbers, adamValues(engine.device));
 }

@@ -3,7 +3,7 @@ export { dryDevice } from "../gpu/dry.ts";
 export { openDevice, type Device, type DeviceOptions, type Tuning } from "../gpu/device.ts";
 export { ChoiceError, DeviceError, KernelError } from "../gpu/errors.ts";
 export { checkChoices } from "../kernels/variant.ts";
-export { adamStep, emaStep, type AdamState, type AdamStepOptions } from "./adam.ts";
+export { adamStep, type AdamState, type AdamStepOptions } from "./adam.ts";
 export { checkpoint } from "./checkpoint.ts";
 export { Engine } from "./engine.ts";
 export { DisposedError, DtypeError, GradientError, ShapeError } from "./errors.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ShapeError, adamStep, emaStep } from "../../src/tensor/index.ts";
+import { ShapeError, adamStep } from "../../src/tensor/index.ts";
 import { randomArray, relativeError } from "../helpers/check-op.ts";
 import { testEngine } from "../helpers/engine.ts";
 
@@ -75,20 +75,4 @@ describe("adamStep", () => {
       ).toThrow(ShapeError);
     });
   });
-});
-
-test("emaStep: ema += (1-decay)(source - ema)", async () => {
-  const engine = await testEngine();
-  for (const decay of [0, 0.75, 1]) {
-    const [ema, source] = [engine.tensor(randomArray(771, 1)), engine.tensor(randomArray(771, 2))];
-    emaStep(engine, ema, source, decay);
-    const other = randomArray(771, 2);
-    const want = Float64Array.from(
-      randomArray(771, 1),
-      (v, i) => decay * v + (1 - decay) * (other[i] as number),
-    );
-    expect(relativeError(await ema.read(), want), `decay ${decay}`).toBeLessThan(2e-7);
-    ema.dispose();
-    source.dispose();
-  }
 });

@@ -147,7 +147,7 @@ export function pullResidual({ operator, y }: Problem, x: Tensor): Tensor {
 
 /**
  * From the largest timestep down: `step` makes x_s of x_t; returns the last, x at s = −1. Nothing is recorded but what a step
- * records itself. Disposes of `start`; waits for the GPU each step, so that work does not pile up.
+ * records itself. Disposes of `start`; waits for the step before, so that work does not pile up.
  */
 export async function walk(
   p: Problem,
@@ -159,7 +159,7 @@ export async function walk(
   for (const [k, at] of stepPairs(p.ts).entries()) {
     const { x0, next } = engine.noGrad(() => engine.scope(() => step(xt, at)));
     await p.onStep?.(k, { t: at.t, xt, x0 });
-    await engine.device.queue.idle();
+    await engine.device.queue.pace();
     xt.dispose();
     x0.dispose();
     xt = next;

@@ -139,7 +139,7 @@ async function learnOne(p: Problem, k: number, o: OneObservation): Promise<Tenso
       const loss = iteration(control);
       if (step % LOOK === 0 || step === o.iterations) checkLoss((await loss.read())[0] ?? NaN, step);
       loss.dispose();
-      await engine.device.queue.idle();
+      await engine.device.queue.pace();
       onStep(step);
     }
     const flat = useAverage ? control.trainer.average : set.flat;

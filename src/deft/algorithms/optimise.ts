@@ -43,7 +43,7 @@ export async function optimise(
       }),
     );
     await p.onStep?.(k++, { t: levels[0] as number, ...step });
-    await engine.device.queue.idle();
+    await engine.device.queue.pace();
     for (const t of [step.xt, step.x0, step.picture]) t.dispose();
   }
   m.dispose();
