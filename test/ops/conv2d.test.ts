@@ -164,7 +164,7 @@ describe("conv2d", () => {
     y.dispose();
   });
 
-  test("forms of constants serve gradients through them, and go when any handle writes", async () => {
+  test("forms of constants are made for the forward pass alone, and go when any handle writes", async () => {
     const engine = await testEngine();
     const k: Conv = { n: 1, c: 4, h: 8, w: 8, o: 4, kh: 3, kw: 3, stride: 1, padding: 1 };
     const [xs, dys] = [randomArray(256, 1), randomArray(256, 2)];
@@ -188,8 +188,8 @@ describe("conv2d", () => {
     };
     await check();
     const { size } = w.derived as NonNullable<typeof w.derived>;
-    // One form for each direction, where kernels make any.
-    expect([0, 2]).toContain(size);
+    // Where kernels make any.
+    expect(size).toBeLessThan(2);
     await check();
     expect(w.derived?.size).toBe(size);
     const other = w.alias();
