@@ -17,6 +17,11 @@ export async function saveCheckpoint(
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const entries = (await trainer.state()).map((t) => ({ ...t, dtype: "F32" as const }));
+  const broken = entries.find(({ data }) => !data.every(Number.isFinite));
+  if (broken)
+    throw new UserError(
+      `${broken.name}: not finite at step ${trainer.steps}; the checkpoint before is kept in ${folder}; begin a new run with a lower learning rate`,
+    );
   await writeWeights(checkpointPath(folder), entries, { ...metadata, [STEP]: String(trainer.steps) });
 }
 

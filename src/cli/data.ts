@@ -72,9 +72,15 @@ async function open(
     ? openNpyFolder(root, wanted)
     : special === "lmdb"
       ? openLmdbPictures(root, wanted)
-      : openImageFolder(root, { ...wanted, subsetTxt, workers: Math.max(1, config.loader.num_workers) }));
+      : openImageFolder(root, { ...wanted, ...folderOptions(config), subsetTxt }));
   return split(pictures);
 }
+
+/** A run that writes below the folder of its pictures must not learn from what it wrote. */
+const folderOptions = ({ exp, loader }: Config) => ({
+  except: [path.join(exp.root, exp.samples_root), exp.ckpt_root ?? path.join(exp.root, "model_ckpts")],
+  workers: Math.max(1, loader.num_workers),
+});
 
 /** The reader of a data set that is no folder of pictures. */
 function specialReader(name: string, root: string): "lmdb" | "npy" | "lodopab" | undefined {

@@ -5,19 +5,29 @@ export interface Interrupt {
   release(): void;
 }
 
+/** 128 and the signal's number, by which a shell knows that a program was stopped. */
+const CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+let asked: keyof typeof CODES | null = null;
+
+/** Says that a run ended before its end: prints the line and gives the process the exit code of the signal that asked for it. */
+export function stopped(line: string): void {
+  console.log(line);
+  if (asked) process.exitCode = CODES[asked];
+}
+
 /** The first Ctrl-C asks for an orderly end, a second one ends the process at once. */
 export function onInterrupt(): Interrupt {
-  let asked = false;
-  const handler = (): void => {
-    if (asked) process.exit(130);
-    asked = true;
+  asked = null;
+  const handler = (signal: keyof typeof CODES): void => {
+    if (asked) process.exit(CODES[signal]);
+    asked = signal;
     console.log("\nstopping after this step; press Ctrl-C again to stop at once");
   };
   process.on("SIGINT", handler);
   process.on("SIGTERM", handler);
   return {
     get asked() {
-      return asked;
+      return asked !== null;
     },
     release() {
       process.off("SIGINT", handler);

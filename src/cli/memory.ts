@@ -33,7 +33,14 @@ export async function predictedPeak(
   for (let step = 0; step < STEPS; step++) fineTuning.step({ values, count, epoch: 0, labels }).dispose();
   const options = evaluationOptions(run, config.exp.num_steps, { samples: 1, keepEvolution: false });
   const blank = { ...validation, get: () => Promise.resolve(new Float32Array(channels * side * side)) };
-  const batch = Math.min(config.loader.batch_size, validation.length);
+  // The largest of the batches that are restored, in training and after it.
+  const val = config.algo.val_args;
+  const wanted = [
+    config.loader.batch_size,
+    val.sample_freq > 0 ? val.batch_size : 0,
+    val.psnr_sample_freq > 0 ? val.psnr_batch_size : 0,
+  ];
+  const batch = Math.min(Math.max(...wanted), validation.length);
   await restoreBatch({ ...options, ts: options.ts.slice(-STEPS) }, blank, 0, batch);
   return engine.device.pool.stats.peak;
 }

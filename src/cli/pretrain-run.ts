@@ -1,8 +1,10 @@
 // The run of `deft pretrain`: folder, loop, checkpoints, pictures drawn on the way.
+import { statSync } from "node:fs";
 import path from "node:path";
 import { Batches } from "../deft/batches.ts";
 import type { Config } from "../deft/config/schema.ts";
 import { priorMetadata } from "../deft/config/prior-metadata.ts";
+import { UserError } from "../deft/errors.ts";
 import { scheduleOf } from "../deft/networks.ts";
 import { predictionOf, Pretraining } from "../deft/pretrain.ts";
 import { square, tile, writePng } from "../io/images.ts";
@@ -10,6 +12,7 @@ import { writeWeights } from "../io/weights.ts";
 import { readState } from "../nn/state.ts";
 import { openData } from "./data.ts";
 import { formatBytes } from "./format.ts";
+import { stopped } from "./interrupt.ts";
 import { pretrainingPeak } from "./memory.ts";
 import { openEngine } from "./open-engine.ts";
 import { openRunFolder, storedFolder } from "./run-folder.ts";
@@ -21,6 +24,9 @@ const SAMPLES = 64;
 const SAMPLE_STEPS = 100;
 
 export async function runPretraining(given: Config): Promise<void> {
+  const { out } = given.pretrain;
+  if (out !== null && statSync(out, { throwIfNoEntry: false })?.isDirectory())
+    throw new UserError(`pretrain.out: a folder; got ${out}; pass a file, such as prior.safetensors`);
   const start = given.model.ckpt_path === null ? null : await openStart(given.model.ckpt_path);
   const prediction = predictionOf(given.model.prediction_type ?? start?.prediction ?? null);
   const config = { ...given, model: { ...given.model, prediction_type: prediction } };
@@ -64,12 +70,12 @@ export async function runPretraining(given: Config): Promise<void> {
     },
   });
   if (finished) {
-    await drawSamples(run, path.join(folder.path, "samples.png"));
     const file = o.out ?? path.join(folder.path, "prior.safetensors");
     await exportPrior(run, config, file);
+    await drawSamples(run, path.join(folder.path, "samples.png"));
     console.log(`prior: ${file}; trained on ${gpu.name}`);
   } else {
-    console.log(
+    stopped(
       `stopped at step ${trainer.steps}, saved; go on with: deft pretrain --resume exp.name=${folder.name}`,
     );
   }

@@ -10,7 +10,7 @@ import { storedConfig } from "./run-folder.ts";
 
 /** Keys that a resumed run may change: none of them has a say in the weights of a step. */
 const FREE =
-  /^(exp\.(?!(seed|classes)$)|loader\.|algo\.val_args\.|metrics\.|wandb_config\.|dist\.|adapter$|model\.ckpt_path$|algo\.finetune_args\.(max_steps|epochs|log_freq|save_)|pretrain\.(steps$|log_freq$|save_|sample_|out$))/;
+  /^(exp\.(?!(seed|classes)$)|loader\.|algo\.val_args\.|metrics\.|classifier\.|wandb_config\.|dist\.|adapter$|model\.ckpt_path$|algo\.finetune_args\.(max_steps|epochs|log_freq|save_)|pretrain\.(steps$|log_freq$|save_|sample_|out$))/;
 
 /**
  * The configuration of a run: the network as the prior's weight file states it, where there is a file, and

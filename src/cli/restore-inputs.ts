@@ -62,12 +62,12 @@ export async function planInputs(request: RestoreRequest, files: TaskFiles): Pro
     const mask = masks?.[k] ?? null;
     const read = async () => onMask(asMeasured(await readWhole(file), file, layout.channels, deg), mask);
     const plan = planOf(await read(), file, { deg, side, layout });
-    if (mask) checkMask(config, mask, plan, file);
+    if (mask && layout.mask) checkMask(layout.mask, mask, plan, file);
     const label = ownClass(config, k);
     inputs.push({ file, plan, first, label, output: outputs[k] as RestoreInput["output"], read });
     first += plan.count;
   }
-  return { inputs, layout, masks: masks && tileMasks(config, masks, inputs) };
+  return { inputs, layout, masks: masks && layout.mask && tileMasks(config, layout.mask, masks, inputs) };
 }
 
 /** The measurement with as many channels as the task's. */

@@ -3,8 +3,8 @@ import path from "node:path";
 import { operatorOf } from "../deft/config/degradation.ts";
 import type { Config } from "../deft/config/schema.ts";
 import { UserError } from "../deft/errors.ts";
+import type { Footprint } from "../deft/footprint.ts";
 import type { MaskSource } from "../deft/masks.ts";
-import { maskSizeOf } from "../deft/task.ts";
 import { cut, tileOrigin, type TilePlan } from "../deft/tiles.ts";
 import type { Picture } from "../io/images.ts";
 import { readMasks, type StoredMask, type StoredMasks } from "../io/masks.ts";
@@ -79,16 +79,9 @@ export function onMask(picture: Picture, mask: Picture | null): Picture {
   return { ...picture, data: picture.data.map((v, i) => v * mask.data[i % mask.data.length]!) };
 }
 
-/** Pixels of the image to one of the mask, which the part of the degradation that takes it may see reduced. */
-function maskScale(config: Config): number {
-  const { side, channels } = sizeOfPrior(config);
-  return side / maskSizeOf(config, side, channels).height;
-}
-
 /** Throws a UserError for a mask that is not of its picture's size. */
-export function checkMask(config: Config, mask: Picture, plan: TilePlan, file: string): void {
-  const scale = maskScale(config);
-  const [width, height] = [plan.width / scale, plan.height / scale];
+export function checkMask({ scale, lost }: Footprint, mask: Picture, plan: TilePlan, file: string): void {
+  const [width, height] = [(plan.width - lost[1]) / scale, (plan.height - lost[0]) / scale];
   if (mask.width !== width || mask.height !== height)
     throw new UserError(
       `${MASK}: a mask of ${mask.width}x${mask.height}; expected ${width}x${height}, that of ${file}`,
@@ -98,19 +91,20 @@ export function checkMask(config: Config, mask: Picture, plan: TilePlan, file: s
 /** The mask of tile i of all inputs, `masks` being those of the inputs. */
 export function tileMasks(
   config: Config,
+  { scale, lost }: Footprint,
   masks: readonly Picture[],
   inputs: readonly RestoreInput[],
 ): MaskSource {
-  const scale = maskScale(config);
-  const side = sizeOfPrior(config).side / scale;
+  const { side } = sizeOfPrior(config);
+  const [height, width] = [(side - lost[0]) / scale, (side - lost[1]) / scale];
   return {
     name: path.basename(config.likelihood.forward_op.mask_filename ?? ""),
-    ...{ height: side, width: side },
+    ...{ height, width },
     mask(index) {
       const k = inputs.findLastIndex((input) => input.first <= index);
       const { plan, first } = inputs[k] as RestoreInput;
       const [top, left] = tileOrigin(plan, index - first);
-      const box = { top: top / scale, left: left / scale, height: side, width: side };
+      const box = { top: top / scale, left: left / scale, height, width };
       return cut(masks[k] as Picture, box);
     },
   };

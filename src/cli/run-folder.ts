@@ -1,9 +1,10 @@
 // The folder of a run: its name, its config.yaml, and what happens when it is already there.
-import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, realpath, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { Document, parse, visit } from "yaml";
 import { configFromObject } from "../deft/config/resolve.ts";
-import { checkFolderName, type Config } from "../deft/config/schema.ts";
+import { showValue } from "../deft/config/fields.ts";
+import { checkFolderName, fromConfig, type Config } from "../deft/config/schema.ts";
 import { UserError } from "../deft/errors.ts";
 import { writeAside } from "../io/write-aside.ts";
 
@@ -94,6 +95,26 @@ export async function storedFolder(config: Config, label = config.algo.deg): Pro
   return (await namesIn(place.path)).includes(CONFIG) ? place.path : null;
 }
 
+/**
+ * The folder of the run that `exp.resume` would go on with, where it is finished; null otherwise. Throws a UserError where the user
+ * asks it for something else than what it is.
+ */
+export async function finishedFolder(config: Config, label?: string): Promise<string | null> {
+  const folder = config.exp.resume ? await storedFolder(config, label) : null;
+  if (folder === null || !(await namesIn(folder)).includes(SUMMARY)) return null;
+  const file = path.join(folder, CONFIG);
+  const was = fromConfig(configFromYaml(await readFile(file, "utf8"), file));
+  for (const [key, value] of fromConfig(config))
+    if (
+      !/^(exp|adapter|dist|wandb_config)\b/.test(key) &&
+      showValue(value) !== showValue(was.get(key) ?? null)
+    )
+      throw new UserError(
+        `${key}: ${folder} is finished with ${showValue(was.get(key) ?? null)}; got ${showValue(value)}; pass another exp.name, with htransform_model.ckpt_path=${path.join(folder, TRANSFORM)} to start from its weights`,
+      );
+  return folder;
+}
+
 /** The configuration of that run. */
 export async function storedConfig(config: Config, label = config.algo.deg): Promise<Config | null> {
   const folder = await storedFolder(config, label);
@@ -132,7 +153,10 @@ async function openNamed(config: Config, name: string): Promise<RunFolder> {
     );
   }
   if (!hasRun && !hasCheckpoints) return create(config, place);
-  if (hasRun && config.exp.resume) return write(config, place, true);
+  if (hasRun && config.exp.resume) {
+    await removeParts(place);
+    return write(config, place, true);
+  }
   if (config.exp.overwrite) return replace(config, place);
   const found = hasRun
     ? `the run ${place.path} exists`
@@ -183,7 +207,43 @@ async function numbered(config: Config, label: string): Promise<number[]> {
     .map((name) => Number(name.slice(label.length + 1)));
 }
 
+/** Files and folders that a configuration reads, by their keys. */
+function inputsOf({ model, htransform_model: transform, classifier, metrics, exp, ...o }: Config) {
+  const { forward_op: operator } = o.likelihood;
+  return {
+    "model.ckpt_path": model.ckpt_path,
+    "htransform_model.ckpt_path": transform.ckpt_path,
+    "exp.checkpoint": exp.checkpoint,
+    "classifier.ckpt_path": classifier.ckpt_path,
+    "metrics.lpips_path": metrics.lpips_path,
+    "metrics.lpips_trunk_path": metrics.lpips_trunk_path,
+    "metrics.inception_path": metrics.inception_path,
+    "dataset.root": o.dataset.root,
+    "dataset.subset_txt": o.dataset.subset_txt,
+    "finetune_dataset.root": o.finetune_dataset.root,
+    "finetune_dataset.subset_txt": o.finetune_dataset.subset_txt,
+    "likelihood.forward_op.mask_filename": operator.mask_filename,
+    "likelihood.forward_op.kernel_filename": operator.kernel_filename,
+    "likelihood.forward_op.weights": operator.weights,
+  };
+}
+
+/** Throws a UserError where replacing a run would delete what the new one reads. */
+async function checkApart(config: Config, place: Place): Promise<void> {
+  const real = (file: string) => realpath(file).catch(() => path.resolve(file));
+  const folders = await Promise.all(foldersOf(place).map(real));
+  for (const [key, file] of Object.entries(inputsOf(config))) {
+    const found = file === null ? null : await real(file);
+    const within = folders.find((folder) => found === folder || found?.startsWith(folder + path.sep));
+    if (within !== undefined)
+      throw new UserError(
+        `exp.overwrite: ${key}=${file} lies in ${within}, which would be deleted; pass another exp.name`,
+      );
+  }
+}
+
 async function replace(config: Config, place: Place): Promise<RunFolder> {
+  await checkApart(config, place);
   for (const folder of foldersOf(place)) await renameIfThere(folder, aside(folder));
   const made = await create(config, place);
   await settle(place);
@@ -207,6 +267,13 @@ async function settle(place: Place): Promise<void> {
     await rm(folder, { recursive: true, force: true });
     await rename(aside(folder), folder);
   }
+}
+
+/** Removes what a killed process was writing. */
+async function removeParts(place: Place): Promise<void> {
+  for (const folder of foldersOf(place))
+    for (const name of await namesIn(folder))
+      if (name.endsWith(".part")) await rm(path.join(folder, name), { force: true });
 }
 
 /** The run and its checkpoints; one folder where `exp.ckpt_root` makes them the same. */

@@ -20,7 +20,7 @@ import {
 import { openData } from "./data.ts";
 import type { OpenedGpu } from "./dawn.ts";
 import { formatBytes } from "./format.ts";
-import { onInterrupt } from "./interrupt.ts";
+import { onInterrupt, stopped } from "./interrupt.ts";
 import { sampledMethod, sampledSteps } from "./methods.ts";
 import { openEngine, type OpenedEngine } from "./open-engine.ts";
 import { createProgress, type Progress } from "./progress.ts";
@@ -215,7 +215,7 @@ export async function sampleInto(folder: RunFolder, run: SamplingRun): Promise<v
     interrupt.release();
   }
   if (done.length < run.batches.length) {
-    console.log(
+    stopped(
       `stopped after ${done.length} of ${run.batches.length} batches; go on with: deft sample --resume exp.name=${folder.name}`,
     );
     return;

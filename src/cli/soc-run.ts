@@ -14,15 +14,16 @@ import { initialise, loadWeights } from "../nn/state.ts";
 import { concat, type Engine } from "../tensor/index.ts";
 import { forecast } from "./comparison-setup.ts";
 import { formatBytes, formatCount } from "./format.ts";
+import { stopped } from "./interrupt.ts";
 import { learningOf, socCondition } from "./methods.ts";
 import { openEngine } from "./open-engine.ts";
 import { trainLabel } from "./resolve-run.ts";
 import {
   atomicWrite,
+  finishedFolder,
   LEARNING,
   openRunFolder,
   storedFolder,
-  SUMMARY,
   TRANSFORM,
   type RunFolder,
 } from "./run-folder.ts";
@@ -67,11 +68,12 @@ export async function socOn(
       evolution,
     });
     const { peak, costs } = await forecast(engine.device, parts, data, batches);
-    const folder = await openRunFolder(config, trainLabel(config));
-    if (folder.resumed && existsSync(path.join(folder.path, SUMMARY))) {
-      console.log(`resume: ${folder.path} is finished; nothing to do`);
+    const finished = await finishedFolder(config, trainLabel(config));
+    if (finished !== null) {
+      console.log(`resume: ${finished} is finished; nothing to do`);
       return null;
     }
+    const folder = await openRunFolder(config, trainLabel(config));
     if (tuning) await recordTuning(folder.path, tuning);
     describe(folder, data, task, peak);
     if (existsSync(path.join(folder.path, LEARNING))) return folder;
@@ -164,7 +166,7 @@ async function learn(
       step: () => control.step(),
     });
     if (!result.finished) {
-      console.log(
+      stopped(
         `stopped at step ${trainer.steps}, saved; go on with: deft train --resume exp.name=${folder.name}`,
       );
       return false;

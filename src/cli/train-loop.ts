@@ -76,7 +76,7 @@ export async function runLoop(o: TrainLoop): Promise<LoopResult> {
         [mark, seen] = [now, 0];
         if (!Number.isFinite(value))
           throw new UserError(
-            `${o.label}: the loss is ${value} at step ${step}; the last checkpoint is kept in ${folder.checkpoints}; lower the learning rate and go on with --resume`,
+            `${o.label}: the loss is ${value} at step ${step}; the last checkpoint is kept in ${folder.checkpoints}; begin a new run with a lower learning rate`,
           );
         appendStats(stats, {
           step,

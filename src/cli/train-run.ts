@@ -1,5 +1,4 @@
 // The run of `deft train`: prior, data, fine-tuning, validation on the way, evaluation, and what it leaves in its folder.
-import { existsSync } from "node:fs";
 import path from "node:path";
 import { epochOrder } from "../deft/batches.ts";
 import type { Config } from "../deft/config/schema.ts";
@@ -9,12 +8,13 @@ import { classed } from "./classes.ts";
 import { openData } from "./data.ts";
 import { openTask } from "./task-files.ts";
 import { formatBytes, formatCount } from "./format.ts";
+import { stopped } from "./interrupt.ts";
 import { predictedPeak } from "./memory.ts";
 import { openEngine, type OpenedEngine } from "./open-engine.ts";
 import { createProgress } from "./progress.ts";
 import { measureLines } from "./report/figures.ts";
 import { trainLabel } from "./resolve-run.ts";
-import { openRunFolder, storedFolder, type RunFolder } from "./run-folder.ts";
+import { finishedFolder, openRunFolder, storedFolder, type RunFolder } from "./run-folder.ts";
 import { exportTransform, saveGrid, savePictures, writeResults } from "./run-results.ts";
 import { resumeLoop, runLoop, statsFile, type LoopResult } from "./train-loop.ts";
 import { recordTuning } from "./tuning.ts";
@@ -25,6 +25,8 @@ const SAMPLES = 4;
 /** The training run of a resolved and checked configuration. Throws UserError. */
 export async function runTraining(config: Config): Promise<void> {
   const started = performance.now();
+  const finished = await finishedFolder(config, trainLabel(config));
+  if (finished !== null) return console.log(`resume: ${finished} is finished; nothing to do`);
   const { train, validation } = await openData(config);
   const data = { train: classed(config, train, false), validation: classed(config, validation, false) };
   const side = data.train.side;
@@ -39,10 +41,6 @@ export async function runTraining(config: Config): Promise<void> {
       predictedPeak(opened.engine.device, { config, task, train: data.train, ...weights }, data.validation),
     );
     const folder = await openRunFolder(config);
-    if (folder.resumed && existsSync(path.join(folder.path, "summary.json"))) {
-      console.log(`resume: ${folder.path} is finished; nothing to do`);
-      return;
-    }
     const run = await withRunWeights(folder.config, async (weights) => {
       const run = await setUpRun(opened.engine, {
         ...{ config: folder.config, task, train: data.train },
@@ -55,7 +53,7 @@ export async function runTraining(config: Config): Promise<void> {
     await resumeLoop(folder, run.fineTuning.trainer);
     const trained = await fineTune(folder, run, data.validation);
     if (!trained.finished) {
-      console.log(
+      stopped(
         `stopped at step ${run.fineTuning.trainer.steps}, saved; go on with: deft train --resume exp.name=${folder.name}`,
       );
       return;

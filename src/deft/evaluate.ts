@@ -121,7 +121,8 @@ export async function openBatch(
 ): Promise<OpenBatch> {
   const { channels, side, label } = data;
   const labels = label ? Array.from({ length: count }, (_, k) => label(first + k)) : null;
-  if (classifier && labels) checkKnown(classifier, labels);
+  // Of all pictures, not of this batch alone: nobody wants to hear of it hours later.
+  if (classifier && label) checkKnown(classifier, { length: data.length, at: label });
   const shape: ImageShape = [count, channels, side, side];
   const original = new Float32Array(count * channels * side * side);
   const size = original.length / count;
@@ -262,12 +263,15 @@ export function perceptual(lpips: Lpips, values: Float32Array, x: Tensor): Promi
 }
 
 /** Throws a UserError where a picture's class is none of the classifier's. */
-function checkKnown({ config }: EncoderUNet, labels: readonly number[]): void {
-  const unknown = labels.find((label) => label >= config.outChannels);
-  if (unknown !== undefined)
-    throw new UserError(
-      `exp.classes: a picture of class ${unknown}; expected 0 to ${config.outChannels - 1}, the classes of classifier.ckpt_path; name them by exp.classes=[NUMBERS], or leave the classifier out`,
-    );
+function checkKnown(
+  { config }: EncoderUNet,
+  labels: { readonly length: number; at(index: number): number | undefined },
+): void {
+  for (let i = 0; i < labels.length; i++)
+    if ((labels.at(i) ?? 0) >= config.outChannels)
+      throw new UserError(
+        `exp.classes: a picture of class ${labels.at(i)}; expected 0 to ${config.outChannels - 1}, the classes of classifier.ckpt_path; name them by exp.classes=[NUMBERS], or leave the classifier out`,
+      );
 }
 
 /** 1 for each picture whose class the classifier of noisy pictures names at t = 0, else 0. Throws a UserError for a class that it does not know. */
@@ -313,7 +317,8 @@ export interface ScoredBatch<N extends string> {
 export function summarise<N extends string>(
   batches: readonly ScoredBatch<N>[],
 ): ReadonlyMap<N, Measures & Partial<SetMeasures>> {
-  const names = [...(batches[0]?.scores.keys() ?? [])];
+  // A method that failed in a later batch has no row.
+  const names = [...(batches[0]?.scores.keys() ?? [])].filter((n) => batches.every((b) => b.scores.has(n)));
   const outputs = (name: N | "original") => batches.flatMap((b) => b.inception.get(name) ?? []);
   return new Map(
     names.map((name) => {

@@ -116,7 +116,7 @@ export class Pretraining {
     return sampleDdim({
       engine: this.#engine,
       schedule: this.#schedule,
-      ts: timesteps(this.#schedule.numTimesteps, 0, numSteps),
+      ts: timesteps(this.#schedule.numTimesteps, 0, Math.min(numSteps, this.#schedule.numTimesteps)),
       eta: 1,
       predict: clippedPredict(this.#schedule, prior),
       start: randomNormal(this.#engine, shape, { seed, stream: streamOf(streams.start, 0) }),

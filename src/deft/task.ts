@@ -103,6 +103,8 @@ export function makeTask(
 export interface Layout {
   readonly channels: number;
   readonly footprint: Footprint;
+  /** How the masks lie on the image; null where the task takes none. */
+  readonly mask: Footprint | null;
 }
 
 /** The layout of the task's measurements of images of this size; null where they are no pictures. */
@@ -112,13 +114,15 @@ export function layoutOf(config: Config, image: ImageSize, files: TaskFiles = {}
   const shapes = partShapes(deg, image, resources);
   const footprints: Footprint[] = [];
   let [channels] = image;
+  let mask: Footprint | null = null;
   for (const [k, { kind, n }] of effectiveParts(deg).entries()) {
     const shape = shapes[k] as ImageSize;
     if (!kind.footprint) return null;
+    if (kind.isMasked) mask ??= joined(footprints);
     footprints.push(kind.footprint(shape, n, resources));
     [channels] = kind.outShape?.(shape, n, resources) ?? shape;
   }
-  return { channels, footprint: joined(footprints) };
+  return { channels, footprint: joined(footprints), mask };
 }
 
 const described = (parts: readonly Degradation[], text: (kind: DegradationKind) => string): string =>

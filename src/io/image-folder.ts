@@ -24,6 +24,8 @@ export interface ImageFolderOptions {
   readonly warn?: (message: string) => void;
   /** Told how many of the pictures have been looked at while the folder is opened. */
   readonly progress?: (done: number, total: number) => void;
+  /** Folders inside whose pictures are none of the set, such as those of results. */
+  readonly except?: readonly string[];
   /** Pictures decoded at the same time while the folder is opened; default 2. */
   readonly workers?: number;
   /** Decoded pictures kept in memory, in bytes. */
@@ -39,7 +41,15 @@ export interface ImageFolderOptions {
 export async function openImageFolder(root: string, options: ImageFolderOptions): Promise<ImageDataset> {
   const { side, channels = 3, background = WHITE, subsetTxt, progress, workers = 2 } = options;
   const { cacheBytes = 512 * 2 ** 20, warn = (message) => process.stderr.write(`${message}\n`) } = options;
-  const found = await listPictures(root, "dataset.root");
+  const within = (options.except ?? []).map((folder) =>
+    path.relative(root, folder).split(path.sep).join("/"),
+  );
+  const foreign = within.filter(
+    (folder) => folder !== "" && !folder.startsWith("..") && !path.isAbsolute(folder),
+  );
+  const found = (await listPictures(root, "dataset.root")).filter(
+    (file) => !foreign.some((folder) => file.startsWith(`${folder}/`)),
+  );
   const { files: listed, classes } = subsetTxt
     ? await choose(found, subsetTxt, root)
     : { files: found, classes: classesOf(found) };

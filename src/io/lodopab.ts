@@ -11,6 +11,8 @@ type Hdf5 = typeof Library;
 export type LodopabSplit = "train" | "validation" | "test";
 
 const MAX_SIDE = 4096;
+/** LoDoPaB has 128 a file. */
+const MAX_IMAGES = 1_000_000;
 const MAX_CHUNK = 2 ** 26;
 
 /** Names of the ground-truth files of each split under `root`, in order. Throws UserError where there are none. */
@@ -97,7 +99,12 @@ function withData<T>(h5: Hdf5, name: string, use: (data: Data, shape: Shape) => 
     if (!(data instanceof h5.Dataset)) throw new Error('it has no data set "data"');
     const { shape } = data;
     const chunk = (data.metadata.chunks ?? [0]).reduce((a, b) => a * b, 1);
-    if (shape?.length !== 3 || !shape.every((size) => size >= 1) || Math.max(shape[1]!, shape[2]!) > MAX_SIDE)
+    if (
+      shape?.length !== 3 ||
+      !shape.every((size) => size >= 1) ||
+      Math.max(shape[1]!, shape[2]!) > MAX_SIDE ||
+      shape[0]! > MAX_IMAGES
+    )
       throw new Error(`"data" has shape [${shape?.join(",") ?? ""}]; expected [n,h,w]`);
     if (!["<f", "<d", ">f", ">d"].includes(String(data.dtype)) || chunk > MAX_CHUNK)
       throw new Error(`"data" has type ${String(data.dtype)}, chunks of ${chunk}; expected floats`);

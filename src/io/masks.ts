@@ -80,7 +80,11 @@ export async function readMasks(
   const masks: StoredMask[] = [];
   for (const name of names?.map((inner) => path.join(file, inner)) ?? [file]) {
     const { width, height, channels, data } = await decode(name);
-    masks.push({ width, height, kept: (pixel) => data[pixel * channels]! > 127 });
+    // A folder may hold thousands: a bit a pixel is kept.
+    const bits = new Uint8Array(Math.ceil((width * height) / 8));
+    for (let pixel = 0; pixel < width * height; pixel++)
+      if (data[pixel * channels]! > 127) bits[pixel >> 3]! |= 1 << (pixel & 7);
+    masks.push({ width, height, kept: (pixel) => (bits[pixel >> 3]! & (1 << (pixel & 7))) !== 0 });
   }
   return { count: masks.length, names, at: (index) => masks[index]! };
 }

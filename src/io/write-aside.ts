@@ -1,7 +1,6 @@
+import { randomUUID } from "node:crypto";
 import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
 import path from "node:path";
-
-let count = 0;
 
 /**
  * Writes a file so that readers see the old one or the whole new one: `write` fills a file beside it, which
@@ -9,7 +8,7 @@ let count = 0;
  */
 export async function writeAside(file: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
   await mkdir(path.dirname(file), { recursive: true });
-  const aside = `${file}.${process.pid}.${count++}.part`;
+  const aside = `${file}.${randomUUID()}.part`;
   try {
     const handle = await open(aside, "wx");
     try {

@@ -71,6 +71,9 @@ export class StridedTensor extends Made {
   }
 }
 
+/** Entries that all ordered dicts of a file are built from: a thousand times those of a large network. */
+const MAX_PAIRS = 4_000_000;
+
 /** The meanings of a file's pickle; `storages` collects what its tensors are cut from. */
 export class TorchRules implements PickleRules {
   readonly storages = new Map<string, Storage>();
@@ -82,7 +85,15 @@ export class TorchRules implements PickleRules {
     );
   }
 
+  #pairs = 0;
+
   call(name: string, args: readonly Pickled[]): Pickled {
+    // One list may be given to many calls, and each copies it.
+    for (const arg of args) if (Array.isArray(arg)) this.#pairs += arg.length;
+    if (this.#pairs > MAX_PAIRS)
+      throw new CheckpointError(
+        `torch: more than ${MAX_PAIRS} pairs in ordered dicts; expected a state dict`,
+      );
     const call = Object.hasOwn(CALLS, name) ? CALLS[name] : undefined;
     if (!call) throw new CheckpointError(`torch: ${quoted(name)} is called; expected it as a type only`);
     return call(args);

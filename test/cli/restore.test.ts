@@ -145,6 +145,20 @@ describe("deft restore", () => {
     await expect(planInputs(other, {})).rejects.toThrow("a mask of 45x33; expected 40x33, that of");
   });
 
+  it("in-paints behind a blur that makes the picture smaller: masks are as large as the measurement", async () => {
+    const kernel = { values: new Array<number>(25).fill(1 / 25), height: 5, width: 5 };
+    const [file, mask] = [await writePicture("blurred.png", 40, 30), at("valid.png")];
+    await writePng(mask, { data: randomArray(1200, 5, -1, 1), channels: 1, height: 30, width: 40 });
+    const config = configOf(
+      ...["algo.deg=blur-inp", "likelihood.forward_op.padding=valid", "algo.sigma_y=0"],
+      ...[`likelihood.forward_op.kernel_filename=k.npy`, `likelihood.forward_op.mask_filename=${mask}`],
+    );
+    const planned = await planInputs(request({ files: [file], run: inp, config }), { kernel });
+    expect(planned.inputs[0]?.plan).toMatchObject({ width: 44, height: 34 });
+    expect([planned.masks?.height, planned.masks?.width]).toEqual([SIDE - 4, SIDE - 4]);
+    expect(planned.masks?.mask(1)).toHaveLength((SIDE - 4) ** 2);
+  });
+
   it("takes a folder of masks by name, or an .npz of them in the order of the pictures", async () => {
     const files = [await writePicture("first.png", 40, 40), await writePicture("second.png", 40, 40)];
     const bits = [3, 4].map((seed) => Array.from(randomArray(1600, seed, -1, 1), (v) => Number(v > 0)));

@@ -6,6 +6,7 @@ import {
   atomicWrite,
   configFromYaml,
   configToYaml,
+  finishedFolder,
   openRunFolder,
   storedConfig,
 } from "../../src/cli/run-folder.ts";
@@ -47,6 +48,53 @@ describe("config.yaml", () => {
       expect(() => configFromYaml(text, "run/config.yaml"), text).toThrow(UserError);
       expect(() => configFromYaml(text, "run/config.yaml")).toThrow(/^run\/config\.yaml: [^\n]*$/);
     }
+  });
+});
+
+describe("replacing a run", () => {
+  it("never deletes what the new one reads", async () => {
+    const { path: folder, checkpoints } = await run("exp.name=a");
+    put(path.join(folder, "htransform.safetensors"), "weights");
+    put(path.join(checkpoints, "checkpoint.safetensors"), "weights");
+    const again = (...words: string[]) => run("exp.name=a", "exp.overwrite=true", ...words);
+    for (const word of [
+      `htransform_model.ckpt_path=${folder}/htransform.safetensors`,
+      `exp.checkpoint=${folder}`,
+      `model.ckpt_path=${path.relative(".", checkpoints)}/checkpoint.safetensors`,
+    ])
+      await expect(again(word)).rejects.toThrow(
+        `exp.overwrite: ${word} lies in ${word.startsWith("model") ? checkpoints : folder}, which would be deleted; pass another exp.name`,
+      );
+    expect(existsSync(path.join(folder, "htransform.safetensors"))).toBe(true);
+    await again(`exp.checkpoint=${folder}-other`);
+    expect(existsSync(path.join(folder, "htransform.safetensors"))).toBe(false);
+  });
+});
+
+describe("a finished run", () => {
+  it("is found, left as it is, and refuses other options", async () => {
+    const { path: folder } = await run("exp.name=a", "algo.finetune_args.max_steps=10");
+    const find = (...words: string[]) =>
+      finishedFolder(resolve("exp.name=a", "exp.resume=true", "algo.finetune_args.max_steps=10", ...words));
+    expect(await find()).toBe(null);
+    put(path.join(folder, "summary.json"), "{}");
+    const before = readFileSync(path.join(folder, "config.yaml"), "utf8");
+    expect(await find("exp.logfreq=3")).toBe(folder);
+    await expect(find("algo.finetune_args.max_steps=20")).rejects.toThrow(
+      `algo.finetune_args.max_steps: ${folder} is finished with 10; got 20; pass another exp.name`,
+    );
+    expect(readFileSync(path.join(folder, "config.yaml"), "utf8")).toBe(before);
+  });
+
+  it("one that goes on loses what a killed process was writing", async () => {
+    const { path: folder, checkpoints } = await run("exp.name=a");
+    const parts = [
+      path.join(folder, "grid.png.1.0.part"),
+      path.join(checkpoints, "checkpoint.safetensors.1.9.part"),
+    ];
+    for (const part of parts) put(part, "half");
+    await run("exp.name=a", "exp.resume=true");
+    expect(parts.map((part) => existsSync(part))).toEqual([false, false]);
   });
 });
 

@@ -162,6 +162,7 @@ test("a method that fails later loses its row alone", async () => {
   const batches = [await comparison.batch(data, 0, 2), await comparison.batch(data, 2, 2)];
   expect(batches.map(({ scores }) => [...scores.keys()])).toEqual([["late", "identity"], ["identity"]]);
   expect([...comparison.leftOut]).toEqual([["late", "the loss is NaN at iteration 10"]]);
+  expect([...summarise(batches).keys()]).toEqual(["identity"]);
   expect(comparison.methods.map(({ algorithm }) => algorithm.name)).toEqual(["identity"]);
   expect([...comparison.costs.keys()]).toEqual(["identity"]);
 });

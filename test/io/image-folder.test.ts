@@ -52,6 +52,19 @@ describe("openImageFolder", () => {
     expect(await dataset.get(2)).toHaveLength(16);
   });
 
+  it("leaves out folders of results inside it", async () => {
+    const own = temporaryFolder();
+    for (const name of ["a.png", "out/samples/b.png", "outside/c.png"]) {
+      mkdirSync(path.dirname(path.join(own, name)), { recursive: true });
+      writeFileSync(path.join(own, name), await grey(10));
+    }
+    const length = async (...except: string[]) => (await openImageFolder(own, { side: 4, except })).length;
+    expect(await length(path.join(own, "out", "samples"))).toBe(2);
+    expect(await length(path.join(own, "out"), path.join(own, "outside"))).toBe(1);
+    // What lies around the folder or beside it leaves it whole.
+    expect(await length(own, path.dirname(own), path.join(own, "..", "other"))).toBe(3);
+  });
+
   it("follows a list", async () => {
     const subsetTxt = path.join(root, "list.txt");
     writeFileSync(subsetTxt, "# mine\nz with space.png 7\r\nn01/b.PNG\n\na.png 3\n");

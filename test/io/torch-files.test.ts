@@ -3,6 +3,8 @@ import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { UserError } from "../../src/deft/errors.ts";
 import { openWeights, type OpenOptions } from "../../src/io/weights.ts";
+import type { Pickled } from "../../src/nn/pickle.ts";
+import { TorchRules } from "../../src/nn/torch-objects.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { op, storage, tensor, torchLegacy, torchZip, zip, type Code } from "../helpers/write-torch.ts";
 
@@ -40,6 +42,14 @@ const twelve = storage("0", 12);
 const whole = tensor(twelve, [3, 4], [4, 1]);
 const dict = (...pairs: [string, Code][]): Code => op.dict(...pairs);
 const one = (root: Code): Buffer => torchZip(root, { "0": values });
+
+it("one list given to many calls is counted each time", () => {
+  const rules = new TorchRules();
+  const pairs = Array.from({ length: 500_000 }, (_, i): Pickled => [i, 1]);
+  const call = () => rules.call("collections.OrderedDict", [pairs]);
+  for (let k = 0; k < 8; k++) expect((call() as Map<unknown, unknown>).size).toBe(500_000);
+  expect(call).toThrow("torch: more than 4000000 pairs in ordered dicts; expected a state dict");
+});
 
 describe("tensors of both formats", () => {
   const root = dict(

@@ -12,7 +12,7 @@ import { hdr } from "../../../src/deft/operators/hdr.ts";
 import { priorPredict } from "../../../src/deft/sample.ts";
 import type { Engine } from "../../../src/tensor/index.ts";
 import { testEngine } from "../../helpers/engine.ts";
-import { freePrior, measurementOf, rowsOf, schedule, settingOf, type Setting } from "./setting.ts";
+import { kept, freePrior, measurementOf, rowsOf, schedule, settingOf, type Setting } from "./setting.ts";
 
 /** Runs on `n` pictures of sr2; what comes out and how often the network was called. */
 async function run<O extends object>(
@@ -78,6 +78,21 @@ describe("every algorithm", () => {
       "ddrm: hdr has no singular value decomposition; take pgdm, dps or reddiff",
     );
     dispose();
+  });
+
+  test("ddrm: noise of y behind a mask is no measurement", async () => {
+    const engine = await testEngine();
+    const sample = async (behind: number): Promise<Float32Array> => {
+      const { problem, dispose } = settingOf(engine, "inp", freePrior, { n: 2, steps: 6 });
+      const values = (await problem.y.read()).map((v, i) => (kept[i % 16] === 1 ? v : behind * Math.sin(i)));
+      const y = engine.tensor(values, problem.y.shape);
+      const result = await ddrm.sample({ ...problem, y }, { sigmaY: 0.1 });
+      const out = await result.read();
+      for (const t of [y, result]) t.dispose();
+      dispose();
+      return out;
+    };
+    expect(await sample(0.3)).toEqual(await sample(0));
   });
 
   test("reddiff_parallel refuses half a timestep", async () => {
