@@ -19,14 +19,14 @@ const decibel = (value) => `${value.toFixed(2)} dB`;
 export function page(results) {
   return [
     "# Results on the included priors",
-    "DEFT beside dps, pgdm, reddiff and ddrm on the paper's experiments, with the two small priors that come with the program, at side 32. `npm run results` trains, tunes, measures and writes this page; the figures of each section are in `docs/results/`.",
-    "How it is done, for each task: the h-transform is trained by `deft train experiment=TASK`. Every method is then tuned on held-out pictures by the PSNR of one sample, and measured on other held-out pictures, with the same measurements and random numbers for all. PSNR is that of pictures on [0, 1]; SSIM with an 11×11 window; consistency is the PSNR of A x̂ against y. Network calls are those of the prior, + those of the h-transform; dps and pgdm also go back through the prior at each call, which is not counted. A mean counts what its samples took together. These are small trainings and few pictures, for tuning above all: differences of some tenths of a decibel say nothing, and a method whose best setting is the last of its row may do better beyond it. Seconds in the tables are those of a machine that did other work at the time.",
+    "DEFT beside dps, pgdm, reddiff and ddrm on the paper's experiments (all but `deblur_nl`, which is not measured yet), with the two small priors that come with the program, at side 32. `npm run results` trains, tunes, measures and writes this page; the figures of each section are in `docs/results/`.",
+    "How it is done, for each task: the h-transform is trained by `deft train experiment=TASK`. Every method is then tuned on held-out pictures by the PSNR of one sample, and measured on other held-out pictures, with the same measurements and random numbers for all. PSNR is that of pictures on [0, 1]; SSIM with an 11×11 window; LPIPS by SqueezeNet 1.1; consistency is the PSNR of A x̂ against y. Network calls are those of the prior, + those of the h-transform; dps and pgdm also go back through the prior at each call, which is not counted. A mean counts what its samples took together. These are small trainings and few pictures, for tuning above all: differences of some tenths of a decibel say nothing, and a method whose best setting is the last of its row may do better beyond it. Seconds in the tables are those of a machine that did other work at the time.",
     "## In short",
     ...overview(results),
     ...results.flatMap(section),
     "## To repeat it",
-    "```bash\nnpm run build && npm run results\n```",
-    "`--only ct` measures one task, `--set algo.finetune_args.max_steps=5000` trains longer, `--pictures`, `--samples`, `--steps` and `--long` make it larger. A run that was stopped goes on where it was.",
+    "```bash\nnpm run build && npm run results -- --long 40 --lpips FILE\n```",
+    "FILE: heads and trunk of LPIPS (v0.1, SqueezeNet 1.1), or the heads with `--lpips-trunk FILE`; without it there is no column LPIPS. `--only ct` measures one task, `--set algo.finetune_args.max_steps=5000` trains longer, `--pictures`, `--samples`, `--steps` and `--long` make it larger. A run that was stopped goes on where it was.",
   ].join("\n\n");
 }
 
@@ -122,13 +122,13 @@ function timing(results) {
   const apart = results.filter(({ timing }) => timing.length > 0).map(({ task }) => `\`${task}\``);
   const source =
     apart.length === results.length
-      ? "timed apart"
-      : `${apart.length > 0 ? `timed apart on ${apart.join(", ")}, else ` : ""}from the tables, which were measured one method after the other on a machine under changing load: the range says how little a single ratio is worth, so this is a hint and no proof; \`npm run results -- --time\` on a quiet machine measures them well`;
+      ? "These ratios were timed apart from the tables: medians of three runs of all methods in turn"
+      : `These ratios come ${apart.length > 0 ? `from runs apart on ${apart.join(", ")}, else ` : ""}from the tables, which were measured one method after the other on a machine under changing load: the range says how little a single ratio is worth, so this is a hint and no proof; \`npm run results -- --time\` on a quiet machine measures them well`;
   const isReached = ["dps", "pgdm"].every((method) => median(of(method)) >= goal);
   const below = results.filter((r) => ["dps", "pgdm"].some((method) => ratio(r, method) < goal));
   const exceptions = below.map(({ task }) => `\`${task}\`${REASONS[task] ? ` (${REASONS[task]})` : ""}`);
   const verdict = isReached
-    ? `The medians are above the ${goal} times that the paper claims${below.length > 0 ? `; it is less on ${exceptions.join(", ")}` : ""}.`
+    ? `The medians of dps and pgdm are above the ${goal} times that the paper claims${below.length > 0 ? `; one of them is less on ${exceptions.join(", ")}` : ""}.`
     : `The paper claims up to ${goal}; where it is less here, the prior is small, so that the h-transform beside it is a larger part of a step.`;
   return `Sampling time at equal calls of the prior, median and range over the tasks: ${[
     "dps",
@@ -138,7 +138,7 @@ function timing(results) {
   ]
     .filter((method) => of(method).length > 0)
     .map(text)
-    .join("; ")}. ${verdict} Where they come from: ${source}.`;
+    .join("; ")}. ${verdict} ${source}.`;
 }
 
 function section(result) {

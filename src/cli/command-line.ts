@@ -95,9 +95,13 @@ async function dispatch(argv: readonly string[]): Promise<void> {
 function printUsage(): void {
   const rows = Object.entries(commands).map(([name, { help }]) => `  ${name.padEnd(10)} ${help}`);
   console.log(
-    ["deft COMMAND [OPTIONS]", "", ...rows, "", "deft COMMAND --help lists the options of a command."].join(
-      "\n",
-    ),
+    [
+      "deft COMMAND [OPTIONS]",
+      "",
+      ...rows,
+      "",
+      "deft COMMAND --help lists the options of a command; inspect takes a FILE alone, info --adapter NAME alone.",
+    ].join("\n"),
   );
 }
 

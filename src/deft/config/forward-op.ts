@@ -6,7 +6,11 @@ export const RANDOM_WEIGHTS = "random";
 /** Keys of `likelihood.forward_op`: the options of the degradations, and the files that they read. */
 export const forwardOp = {
   scale: optional(number(4, "factor of super-resolution; follows algo.deg", { min: 1 })),
-  noise_std: number(0, "noise of y on [-1, 1] unless algo.sigma_y is given", { min: 0 }),
+  noise_std: number(
+    0,
+    "noise of y on [-1, 1] unless algo.sigma_y is given; left open: 0.1 for inp, hdr and ct, else 0",
+    { min: 0 },
+  ),
   mask: optional(oneOf(["box", "freeform", "file"], "freeform", "where masks come from; follows algo.deg")),
   mask_filename: optional(text("", "mask picture, or .npz of packed masks")),
   mask_key: text("20-30% freeform", "array of the .npz file"),

@@ -6,7 +6,7 @@ import { fields } from "./schema.ts";
 const USAGE = `Options are KEY=VALUE or GROUP=CHOICE, in any order; the last of two wins.
   --adapter NAME     auto, hardware, lavapipe or swiftshader
   --checkpoint RUN   sample, compare: the folder of a finished train run
-  --resume           go on with the run of this exp.name
+  --resume           train, pretrain, sample: go on with the run of this exp.name
   --dry-run          print the resolved configuration and stop
   --config FILE:finetuning:DATA:TASK, --config.SECTION.KEY VALUE    the older style, for the same keys
   --help             this text
