@@ -13,6 +13,8 @@ export type ImageSize = readonly [channels: number, height: number, width: numbe
 export interface Spectral {
   /** S >= 0: M values, or N·M where the images of the batch differ (image by image). */
   readonly singularValues: Float32Array;
+  /** Where S is 0 nothing was measured, as behind a mask. Else y counts there as a measurement of weight 0, as in the published code. */
+  readonly isUnseenAtZero?: boolean;
   /** V c: [N, D] → [N, C, H, W]. */
   v(coefficients: Tensor): Tensor;
   /** Vᵀ x: [N, C, H, W] → [N, D]. */

@@ -52,9 +52,9 @@ export class Coordinates {
     const numbers = new Map<number, number>();
     this.#kinds = Uint32Array.from({ length: this.#rows * d }, (_, i) => {
       const k = i % d;
-      const singular = k < m ? (singularValues[((i - k) / d) * m + k] as number) : 0;
-      // Behind a singular value of 0 there is only noise.
-      if (singular === 0) return 0;
+      if (k >= m) return 0;
+      const singular = singularValues[((i - k) / d) * m + k] as number;
+      if (singular === 0 && svd.isUnseenAtZero) return 0;
       const known = numbers.get(singular) ?? this.#values.push(singular) - 1;
       numbers.set(singular, known);
       return known;

@@ -54,7 +54,7 @@ function spectral({ values, shape }: Masks, [c, h, w]: ImageSize): Spectral {
   }
   const flat = (t: Tensor) => reshape(t, [t.dim(0), c * size]);
   const picture = (t: Tensor) => reshape(t, [t.dim(0), c, h, w]);
-  return { singularValues, v: picture, vt: flat, u: picture, ut: flat };
+  return { singularValues, isUnseenAtZero: true, v: picture, vt: flat, u: picture, ut: flat };
 }
 
 const kind = (word: string): DegradationKind => ({
