@@ -20,7 +20,7 @@ export async function saveCheckpoint(
   const broken = entries.find(({ data }) => !data.every(Number.isFinite));
   if (broken)
     throw new UserError(
-      `${broken.name}: not finite at step ${trainer.steps}; the checkpoint before is kept in ${folder}; begin a new run with a lower learning rate`,
+      `${broken.name}: not finite at step ${trainer.steps}, so it is not saved over what ${folder} holds; begin a new run with a lower learning rate`,
     );
   await writeWeights(checkpointPath(folder), entries, { ...metadata, [STEP]: String(trainer.steps) });
 }
