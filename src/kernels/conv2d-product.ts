@@ -2,7 +2,7 @@
 import type { Device } from "../gpu/device.ts";
 import { defineKernel, MAX_GROUPS, storedAs, type HasBuffer } from "./kernel.ts";
 import { combine, each } from "./shader.ts";
-import { broadcasts, LANES } from "./variant.ts";
+import { broadcasts, defineVariants, LANES, type Variant } from "./variant.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 /** Where the rows of an operand lie, in quads (vec4s): `row` from one to the next, `next` from one matrix to the next. */
@@ -60,6 +60,15 @@ const product = defineKernel(wgsl.conv2dProduct, "product", {
   ],
 });
 
+/** Vec4s of columns a lane. Where a broadcast is dear (SwiftShader: subgroups of 4) each feeds two, if there are columns enough. */
+interface Width extends Variant<{ columns: number }> {
+  readonly COLS: number;
+}
+const pickWidth = defineVariants<{ columns: number }, Width>("product", [
+  { name: "wide", COLS: 2, wins: (device, { columns }) => device.subgroupSize === 4 && columns >= 16 },
+  { name: "base", COLS: 1 },
+]);
+
 /** Records the product; with `add` onto what out holds. */
 export function multiply(
   device: Device,
@@ -68,8 +77,7 @@ export function multiply(
   add = false,
 ): void {
   const SG = device.subgroupSize;
-  // Where a broadcast is dear (SwiftShader: subgroups of 4), each feeds two vec4s, as long as there are columns enough.
-  const COLS = SG === 4 && columns >= 16 ? 2 : 1;
+  const { COLS } = pickWidth(device, { columns });
   // Of very many columns a launch does as many as its grid holds.
   for (let first = 0; first < columns; first += MAX_GROUPS * SG * COLS)
     product(

@@ -61,13 +61,14 @@ export function checkChoices(device: Device): void {
 /**
  * Makes a family's variants known (a family may have several lists, for problems of several sorts) and returns what picks one.
  * `key` says in few words what of a problem decides which variant is fastest: with the family's name it is the problem's name in
- * tuning tables, so it must not change from one release to the next without need. A forced variant that cannot run the problem
- * leaves it to the others; one that a tuning table names is an error then.
+ * tuning tables, so it must not change from one release to the next without need; without it rules alone choose, and launches count
+ * to the problem that they are a part of. A forced variant that cannot run the problem leaves it to the others; one that a tuning
+ * table names is an error then.
  */
 export function defineVariants<P, V extends Variant<P>>(
   family: string,
   variants: readonly V[],
-  key: (problem: P, device: Device) => string,
+  key?: (problem: P, device: Device) => string,
 ): (device: Device, problem: P) => V {
   const last = variants.at(-1);
   if (!last) throw new KernelError(`${family}: no variants`);
@@ -79,7 +80,7 @@ export function defineVariants<P, V extends Variant<P>>(
     const want = forced.get(family);
     if (want !== undefined) return variants.find((v) => v.name === want && can(v)) ?? usual();
     if (forced.has("*")) return last;
-    if (tuned.size === 0 && !device.picked) return usual();
+    if (!key || (tuned.size === 0 && !device.picked)) return usual();
     const name = `${family} ${key(problem, device)}`.trim();
     const named = tuned.get(name);
     const chosen = named === undefined ? usual() : variants.find((v) => v.name === named && can(v));

@@ -131,7 +131,7 @@ describe("conv2d", () => {
     for (const t of [y, ...grads]) t?.dispose();
   };
 
-  for (const kernels of ["base", "conv2d:product", "conv2d:winograd"])
+  for (const kernels of ["base", "conv2d:product", "conv2d:winograd", "product:wide", "product:base"])
     test(`kernels ${kernels}`, async () => {
       const engine = new Engine(await openDevice(await testAdapter(), { kernels }));
       for (const [name, k] of cases) await compare(engine, name, k);
