@@ -1,5 +1,5 @@
 // Maps of pictures that act along the height and along the width: resizing, means of neighbours.
-import { linear, permute, type Tensor } from "../tensor/index.ts";
+import { matmul, type Tensor } from "../tensor/index.ts";
 
 /** A matrix by rows. */
 export interface Rows {
@@ -33,10 +33,8 @@ export const bilinear = (n: number, out: number): Rows =>
     set(Math.min(n - 1, low + 1), at - low);
   });
 
-/** One matrix along the height and one along the width of x f32[n, c, h, w]. */
+/** L X Rᵀ of each channel of x f32[n, c, h, w]: the matrix L along the height, R along the width. */
 export function alongSides(x: Tensor, height: Rows, width: Rows): Tensor {
-  const { engine } = x;
-  const matrix = ({ data, shape }: Rows) => engine.tensor(data, shape);
-  const wide = permute(linear(x, matrix(width), null), [0, 1, 3, 2]);
-  return permute(linear(wide, matrix(height), null), [0, 1, 3, 2]);
+  const matrix = ({ data, shape }: Rows) => x.engine.tensor(data, shape);
+  return matmul(matmul(matrix(height), x), matrix(width), { transposeB: true });
 }
