@@ -3,7 +3,6 @@
 //   forward:        out[n,o,y,x] = bias[o] + sum over c,i,j of w[o,c,i,j] x[n,c,y STRIDE + i - padY, x STRIDE + j - padX]
 //   inputGradient:  out[n,c,y,x] = bias[c] + sum over o,i,j of w[o,c,i,j] dy[n,o,(y + padY - i)/STRIDE, (x + padX - j)/STRIDE]
 //   weightGradient: out[z][o,c,i,j] = sum over the pixels of slice z of dy x; sumSlices adds the slices up
-//   biasGradient:   out[o] = sum over n, y, x of dy, one workgroup a channel
 // S is how x, w and out are stored (f16 in forward only). bias has `biased` = 0 where there is none. Rows of out are the M axis, columns (pixels, or weights of a channel) the N axis.
 const KH = 3u; //!param
 const KW = 3u; //!param
@@ -166,23 +165,4 @@ fn sumSlices(@builtin(global_invocation_id) id: vec3u) {
   var s = 0.0;
   for (var z = 0u; z < p.slices; z++) { s += f32(input[z * n + id.x]); }
   out[id.x] = S(s);
-}
-
-var<workgroup> sums: array<f32, 64>;
-
-@compute @workgroup_size(64)
-fn biasGradient(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) l: u32) {
-  let plane = p.oh * p.ow;
-  var s = 0.0;
-  for (var n = 0u; n < p.n; n++) {
-    let start = (n * p.o + wg.x) * plane;
-    for (var i = l; i < plane; i += 64u) { s += dy[start + i]; }
-  }
-  sums[l] = s;
-  workgroupBarrier();
-  for (var k = 32u; k > 0u; k /= 2u) {
-    if (l < k) { sums[l] += sums[l + k]; }
-    workgroupBarrier();
-  }
-  if (l == 0u) { out[wg.x] = S(sums[0]); }
 }

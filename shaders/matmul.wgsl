@@ -6,28 +6,61 @@ const PITCH = 17u; // vec4s of a staged line: one more than 64 floats, against b
 var<workgroup> tile_a: array<vec4f, 272>;
 var<workgroup> tile_b: array<vec4f, 272>;
 
-// Four values from place i of a line of A or B on, zero past the ends; `size`: lines, and the length of one.
-fn load_a(start: u32, line: u32, i: u32) -> vec4f {
-  let size = select(vec2u(p.m, p.k), vec2u(p.k, p.m), TA == 1u);
-  if (line >= size.x || i >= size.y) { return vec4f(); }
+// Values of A at place i of a line, and of the four lines from `line` on: a thread stages whole vec4s of the tile, since two that
+// wrote components of one vec4 would race (WGSL lets such a write touch all of it).
+fn value_a(at: u32) -> f32 {
+  //!if AV == 1
+  return f32(a[at >> 2u][at & 3u]);
+  //!else
+  return f32(a[at]);
+  //!end
+}
+
+fn across_a(start: u32, line: u32, i: u32) -> vec4f {
+  var v = vec4f();
+  //!repeat e 0..4
+  if (line + e < p.m && i < p.k) { v[e] = value_a(start + (line + e) * p.a_line + i); }
+  //!end
+  return v;
+}
+
+// The same of B, whose lines are columns then.
+fn value_b(at: u32) -> f32 {
+  //!if BV == 1
+  return f32(b[at >> 2u][at & 3u]);
+  //!else
+  return f32(b[at]);
+  //!end
+}
+
+fn across_b(start: u32, line: u32, i: u32) -> vec4f {
+  var v = vec4f();
+  //!repeat e 0..4
+  if (line + e < p.n && i < p.k) { v[e] = value_b(start + (line + e) * p.b_line + i); }
+  //!end
+  return v;
+}
+
+// Four values from place i of a line along the rows of C or its columns, zero past the ends.
+fn along_a(start: u32, line: u32, i: u32) -> vec4f {
+  if (line >= p.k || i >= p.m) { return vec4f(); }
   let at = start + line * p.a_line + i;
   //!if AV == 1
   return vec4f(a[at >> 2u]);
   //!else
-  let s = spots(at, size.y - i);
-  return inside(vec4f(f32(a[s.x]), f32(a[s.y]), f32(a[s.z]), f32(a[s.w])), size.y - i);
+  let s = spots(at, p.m - i);
+  return inside(vec4f(f32(a[s.x]), f32(a[s.y]), f32(a[s.z]), f32(a[s.w])), p.m - i);
   //!end
 }
 
-fn load_b(start: u32, line: u32, i: u32) -> vec4f {
-  let size = select(vec2u(p.k, p.n), vec2u(p.n, p.k), TB == 1u);
-  if (line >= size.x || i >= size.y) { return vec4f(); }
+fn along_b(start: u32, line: u32, i: u32) -> vec4f {
+  if (line >= p.k || i >= p.n) { return vec4f(); }
   let at = start + line * p.b_line + i;
   //!if BV == 1
   return vec4f(b[at >> 2u]);
   //!else
-  let s = spots(at, size.y - i);
-  return inside(vec4f(f32(b[s.x]), f32(b[s.y]), f32(b[s.z]), f32(b[s.w])), size.y - i);
+  let s = spots(at, p.n - i);
+  return inside(vec4f(f32(b[s.x]), f32(b[s.y]), f32(b[s.z]), f32(b[s.w])), p.n - i);
   //!end
 }
 
@@ -38,8 +71,6 @@ fn main(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) id: u3
   let col = w.x * 64u;
   let ty = id / 16u;
   let tx = id % 16u;
-  let line = id / 4u; // of an operand whose lines lie along k, and the first of four k in it
-  let along = id % 4u * 4u;
   //!repeat i 0..4
   var s_i = vec4f();
   //!end
@@ -48,20 +79,14 @@ fn main(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) id: u3
     let b0 = start_b(matrix, t);
     for (var k0 = 0u; k0 < p.k; k0 += 16u) {
       //!if TA == 1
-      tile_a[ty * PITCH + tx] = load_a(a0, k0 + ty, row + tx * 4u);
+      tile_a[ty * PITCH + tx] = along_a(a0, k0 + ty, row + tx * 4u);
       //!else
-      let va = load_a(a0, row + line, k0 + along);
-      //!repeat e 0..4
-      tile_a[(along + e) * PITCH + line / 4u][line % 4u] = va[e];
-      //!end
+      tile_a[tx * PITCH + ty] = across_a(a0, row + ty * 4u, k0 + tx);
       //!end
       //!if TB == 1
-      let vb = load_b(b0, col + line, k0 + along);
-      //!repeat e 0..4
-      tile_b[(along + e) * PITCH + line / 4u][line % 4u] = vb[e];
-      //!end
+      tile_b[tx * PITCH + ty] = across_b(b0, col + ty * 4u, k0 + tx);
       //!else
-      tile_b[ty * PITCH + tx] = load_b(b0, k0 + ty, col + tx * 4u);
+      tile_b[ty * PITCH + tx] = along_b(b0, k0 + ty, col + tx * 4u);
       //!end
       workgroupBarrier();
       //!repeat kk 0..16

@@ -1,7 +1,7 @@
 // Restoring held-out pictures with every method of the table, and measuring them.
 import type { Lpips } from "../nn/lpips.ts";
 import type { EncoderUNet } from "../nn/unet.ts";
-import { affine, clamp, randomNormal, type Engine, type Tensor } from "../tensor/index.ts";
+import { affine, randomNormal, type Engine, type Tensor } from "../tensor/index.ts";
 import { streamOf, streams, upload } from "./batches.ts";
 import { bicubicUpsample } from "./bicubic.ts";
 import type { ImageDataset } from "./dataset.ts";
@@ -292,14 +292,18 @@ export function hits(
   });
 }
 
-/** Pictures on the GPU in the shape of another tensor, clamped to [-1, 1] as they are saved, while `fn` runs. */
+/**
+ * Pictures on the GPU in the shape of another tensor, clamped to [-1, 1] as they are saved, while `fn` runs. They are clamped here,
+ * since what is no number may become one in WGSL's clamp.
+ */
 async function withPictures<T>(
   values: Float32Array,
   like: Tensor,
   fn: (pictures: Tensor) => Promise<T>,
 ): Promise<T> {
   const { engine } = like;
-  const pictures = engine.scope(() => clamp(engine.tensor(Float32Array.from(values), like.shape), -1, 1));
+  const clamped = Float32Array.from(values, (v) => Math.min(1, Math.max(-1, v)));
+  const pictures = engine.tensor(clamped, like.shape);
   try {
     return await fn(pictures);
   } finally {

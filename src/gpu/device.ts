@@ -73,7 +73,11 @@ export class Device {
     this.gpu = gpu;
     this.info = info;
     this.adapterName = info.description || info.device || info.vendor || "unknown adapter";
-    this.software = /llvmpipe|lavapipe|swiftshader/i.test(`${info.description} ${info.device}`);
+    // Browsers leave device and description empty; SwiftShader is an architecture there.
+    const { vendor, architecture, device, description } = info;
+    this.software = /llvmpipe|lavapipe|swiftshader/i.test(
+      [vendor, architecture, device, description].join(" "),
+    );
     this.half = gpu.features.has("shader-f16");
     const fixed = info.subgroupMinSize === info.subgroupMaxSize;
     this.subgroupSize = gpu.features.has("subgroups") && fixed ? (info.subgroupMinSize ?? 0) : 0;

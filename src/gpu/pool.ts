@@ -52,7 +52,7 @@ export class Pool {
       this.#check(bytes, bytes, label);
       return this.recorder.acquire(bytes, label);
     }
-    const size = sizeClass(bytes);
+    const size = this.#sizeOf(bytes);
     this.#check(size, bytes, label);
     this.#count(size);
     const reused = this.#free.get(size)?.pop();
@@ -94,11 +94,20 @@ export class Pool {
     return { buffer: this.#device.createBuffer({ size, usage, label }), size, serial: this.#created++ };
   }
 
+  get #limit(): number {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.#device.limits;
+    return Math.min(maxBufferSize, maxStorageBufferBindingSize);
+  }
+
+  /** The size class, but no more than can be bound as long as the bytes can. */
+  #sizeOf(bytes: number): number {
+    const size = sizeClass(bytes);
+    const most = this.#limit - (this.#limit % 4);
+    return bytes <= most ? Math.min(size, most) : size;
+  }
+
   #check(size: number, bytes: number, label: string): void {
-    const limit = Math.min(
-      this.#device.limits.maxBufferSize,
-      this.#device.limits.maxStorageBufferBindingSize,
-    );
+    const limit = this.#limit;
     if (size > limit)
       throw new DeviceError(
         `${label}: needs ${bytes} bytes in one buffer; this adapter binds ${limit} at most; use a smaller batch or image side`,

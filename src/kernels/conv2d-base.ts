@@ -12,6 +12,7 @@ import {
   type WeightGradientBuffers,
 } from "./conv2d-shape.ts";
 import { defineKernel, storedAs, type HasBuffer } from "./kernel.ts";
+import { chunksFor, reduceRound } from "./reduce.ts";
 import { combine, each } from "./shader.ts";
 import { withWorkspace } from "./workspace.ts";
 import * as wgsl from "./wgsl.gen.ts";
@@ -30,10 +31,6 @@ const weightGradient = defineKernel(wgsl.conv2d, "weightGradient", {
 });
 const sumSlices = defineKernel(wgsl.conv2d, "sumSlices", {
   grid: (p, v) => [tiles(p.o * p.c * taps(v))],
-  values: windows,
-});
-const biasGradient = defineKernel(wgsl.conv2d, "biasGradient", {
-  grid: (p) => [p.o],
   values: windows,
 });
 
@@ -87,6 +84,24 @@ export function baseBiasGradient(
   { dy, out }: { dy: HasBuffer; out: HasBuffer },
   { n, o, plane }: { n: number; o: number; plane: number },
 ): void {
-  const shape = { n, o, c: 1, h: 1, w: 1, kh: 1, kw: 1, oh: 1, ow: plane, stride: 1, padY: 0, padX: 0 };
-  biasGradient(device, { dy, out }, { ...shape, ...unsliced, biased: 0 }, windowOf(shape));
+  const chunks = chunksFor(device, n * o, plane, 1);
+  const sum = (x: HasBuffer, to: HasBuffer, outer: number, length: number, inner: number, chunks = 1): void =>
+    reduceRound(device, x, to, {
+      outer,
+      length,
+      inner,
+      chunks,
+      op: "sum",
+      square: false,
+      scale: 1,
+      root: false,
+    });
+  withWorkspace(device, n * o * chunks, "a convolution's sums of planes", (planes) => {
+    sum(dy, planes, n * o, plane, 1, chunks);
+    if (chunks === 1) return sum(planes, out, 1, n, o);
+    withWorkspace(device, o * chunks, "a convolution's sums of images", (images) => {
+      sum(planes, images, 1, n, o * chunks);
+      sum(images, out, o, chunks, 1);
+    });
+  });
 }

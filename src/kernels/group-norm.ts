@@ -63,8 +63,8 @@ interface NormVariant extends Variant<Problem> {
 const variants: readonly NormVariant[] = [
   {
     name: "subgroup",
-    can: (d) => SUBGROUPS.includes(d.subgroupSize),
-    wins: (d) => d.software,
+    // A workgroup must be just one subgroup: software adapters keep to the size that they report.
+    can: (d) => d.software && SUBGROUPS.includes(d.subgroupSize),
     kernels: subgroup,
     values: (d) => ({ WG: d.subgroupSize }),
   },

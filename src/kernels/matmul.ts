@@ -1,7 +1,7 @@
 // Matrix products: where the operands lie, which variant runs, how its tile is chosen. On lavapipe 1024 x 1024 x 1024 takes 95 ms as
 // `subgroup` and 415 as `base`; what `small` saves is compile time (shaders/matmul.small.wgsl).
 import type { Device } from "../gpu/device.ts";
-import { defineKernel, storedAs, storedInFours, type HasBuffer } from "./kernel.ts";
+import { defineKernel, MAX_GROUPS, storedAs, storedInFours, type HasBuffer } from "./kernel.ts";
 import { matrixSizes, matrixValues } from "./matrix.ts";
 import { combine, each, type Values } from "./shader.ts";
 import { broadcasts, countClass, defineVariants, halfName, LANES, type Variant } from "./variant.ts";
@@ -142,26 +142,39 @@ const pick = defineVariants("matmul", variants, nameOf);
 const aligned = (place: Place, length: number): boolean =>
   [length, place.line, place.start, place.outer, place.inner, place.sum].every((v) => (v ?? 0) % 4 === 0);
 
-/** Columns of one launch: 65535 tiles of the narrowest, in whole 256 bytes of bias. */
-const COLUMNS = 2 ** 20 - 64;
+/** Rows or columns of one launch: 65535 tiles of the smallest, in whole 256 bytes of bias. */
+const LINES = 2 ** 20 - 64;
 
-/** Records the product; very wide ones by several launches. */
+/** First and count of the pieces of a length, at most `most` each. */
+const pieces = (length: number, most: number): [number, number][] =>
+  Array.from({ length: Math.ceil(length / most) }, (_, i) => [i * most, Math.min(most, length - i * most)]);
+
+/** Records the product; what a grid does not hold by several launches. */
 export function matmulKernel(device: Device, buffers: ProductBuffers, product: Product): void {
-  const { n, b, c, transposeB } = product;
+  const { m, n, outer = 1, inner = 1, a, b, c, transposeA, transposeB } = product;
   const { bias } = buffers;
-  for (let first = 0; first < n; first += COLUMNS) {
-    const some = Math.min(COLUMNS, n - first);
-    const from = (b.start ?? 0) + first * (transposeB ? b.line : 1);
-    const part = {
-      ...product,
-      n: some,
-      b: { ...b, start: from },
-      c: { ...c, start: (c.start ?? 0) + first },
-    };
-    const offset = (bias?.offset ?? 0) + 4 * first;
-    const own = bias && first > 0 ? { buffer: bias.buffer, offset, bytes: 16 * Math.ceil(some / 4) } : bias;
-    launch(device, { a: buffers.a, b: buffers.b, c: buffers.c, bias: own ?? null }, part);
-  }
+  const moved = (place: Place, by: number): Place => ({ ...place, start: (place.start ?? 0) + by });
+  const matrices = (place: Place, o: number, i: number): number =>
+    o * (place.outer ?? 0) + i * (place.inner ?? 0);
+  for (const [i, inners] of pieces(inner, MAX_GROUPS))
+    for (const [o, outers] of pieces(outer, Math.floor(MAX_GROUPS / inners)))
+      for (const [row, rows] of pieces(m, LINES))
+        for (const [column, columns] of pieces(n, LINES)) {
+          const offset = (bias?.offset ?? 0) + 4 * column;
+          const own =
+            bias && column > 0 ? { buffer: bias.buffer, offset, bytes: 16 * Math.ceil(columns / 4) } : bias;
+          launch(
+            device,
+            { ...buffers, bias: own ?? null },
+            {
+              ...product,
+              ...{ m: rows, n: columns, outer: outers, inner: inners },
+              a: moved(a, matrices(a, o, i) + row * (transposeA ? 1 : a.line)),
+              b: moved(b, matrices(b, o, i) + column * (transposeB ? b.line : 1)),
+              c: moved(c, matrices(c, o, i) + row * c.line + column),
+            },
+          );
+        }
 }
 
 function launch(device: Device, buffers: ProductBuffers, product: Product): void {

@@ -27,9 +27,13 @@ const rows = {
 interface Problem extends Lines {
   readonly pass: "forward" | "backward";
 }
-// A workgroup a row keeps a GPU busy; a CPU's lane is faster alone (not timed on a GPU yet).
+// A workgroup a row keeps a GPU busy, if the row keeps the workgroup busy; a CPU's lane is faster alone (not timed on a GPU yet).
 const variants: readonly Variant<Problem>[] = [
-  { name: "rows", can: (_, { stride }) => stride === 1, wins: (device) => !device.software },
+  {
+    name: "rows",
+    can: (_, { stride }) => stride === 1,
+    wins: (device, { length }) => !device.software && length >= 64,
+  },
   { name: "base" },
 ];
 const pick = defineVariants(

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Engine, matmul, openDevice, ShapeError, sizeOf } from "../../src/tensor/index.ts";
+import { Engine, linear, matmul, openDevice, ShapeError, sizeOf } from "../../src/tensor/index.ts";
 import { checkOp, type F64 } from "../helpers/check-op.ts";
 import { testEngine } from "../helpers/engine.ts";
 import { testAdapter } from "../helpers/gpu.ts";
@@ -114,6 +114,39 @@ describe.each([undefined, "matmul:subgroup", "matmul:base"])("matmul with kernel
         expect(wrong).toBe(-1);
         y.dispose();
       }
+      engine.device.destroy();
+    });
+
+  // More rows, or more matrices, than one grid holds.
+  for (const kernels of ["", "base"])
+    test(`very many rows and very many matrices, kernels "${kernels}"`, async () => {
+      const engine = new Engine(await openDevice(await testAdapter(), { kernels }));
+      const m = 2 ** 22 + 70;
+      const a = Float32Array.from({ length: 2 * m }, (_, i) => (i % 1009) - 500);
+      const [b, bias] = [Float32Array.of(0.5, -2, 3, 4), Float32Array.of(1, -1)];
+      const tall = engine.scope(() =>
+        linear(engine.tensor(a, [m, 2]), engine.tensor(b, [2, 2]), engine.tensor(bias, [2])),
+      );
+      const wrongRow = (await tall.read()).findIndex((v, i) => {
+        const [x, y] = [a[i - (i % 2)] as number, a[i - (i % 2) + 1] as number];
+        return v !== (i % 2 === 0 ? 0.5 * x - 2 * y + 1 : 3 * x + 4 * y - 1);
+      });
+      expect(wrongRow).toBe(-1);
+      // Each matrix [p q] by [r; s].
+      const [count, n] = [65535 + 9, 1];
+      const left = Float32Array.from({ length: 2 * count }, (_, i) => (i % 101) - 50);
+      const right = Float32Array.from({ length: 2 * count }, (_, i) => (i % 89) - 44);
+      const many = engine.scope(() =>
+        matmul(engine.tensor(left, [count, 1, 2]), engine.tensor(right, [count, 2, n])),
+      );
+      const wrong = (await many.read()).findIndex(
+        (v, i) =>
+          v !==
+          (left[2 * i] as number) * (right[2 * i] as number) +
+            (left[2 * i + 1] as number) * (right[2 * i + 1] as number),
+      );
+      expect(wrong).toBe(-1);
+      for (const t of [tall, many]) t.dispose();
       engine.device.destroy();
     });
 

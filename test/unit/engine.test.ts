@@ -1,4 +1,5 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { Pool } from "../../src/gpu/pool.ts";
 import { compile, defined } from "../../src/kernels/kernel.ts";
 import {
   adamStep,
@@ -280,6 +281,19 @@ describe("memory", () => {
     expect(make).toThrow(
       new RegExp(`^conv2d columns: needs ${limit + 4} bytes .* binds ${limit} at most; use a smaller batch`),
     );
+  });
+});
+
+describe("a pool", () => {
+  it("hands out no more than can be bound where that is below the size class", () => {
+    const limit = 2 ** 31 - 4;
+    const limits = { maxBufferSize: limit, maxStorageBufferBindingSize: limit };
+    const gpu = { limits, createBuffer: ({ size }: { size: number }) => ({ size }) };
+    const pool = new Pool(gpu as unknown as GPUDevice, 0);
+    expect(pool.acquire(1.5e9, "x").size).toBe(1.5 * 2 ** 30);
+    expect(pool.acquire(1.9e9, "x").size).toBe(limit);
+    expect(pool.acquire(limit, "x").size).toBe(limit);
+    expect(() => pool.acquire(limit + 1, "x")).toThrow(`binds ${limit} at most`);
   });
 });
 

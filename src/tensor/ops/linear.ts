@@ -1,9 +1,10 @@
-import { columnSums } from "../../kernels/linear.ts";
 import { matmulKernel } from "../../kernels/matmul.ts";
 import { ShapeError } from "../errors.ts";
 import { defineOp, expectDtype, expectRank, expectShape } from "../op.ts";
 import { showShape } from "../shape.ts";
 import type { Tensor } from "../tensor.ts";
+import { reshape } from "./reshape.ts";
+import { sum } from "./reduce.ts";
 
 function check(x: Tensor, w: Tensor, b: Tensor | null): void {
   expectDtype("linear", x, "f32");
@@ -60,8 +61,7 @@ export const linear = defineOp<[Tensor, Tensor, Tensor | null]>("linear", {
       );
     }
     if (needs[2] && shapeB) {
-      db = engine.empty(shapeB, "f32", "linear gradient of b");
-      columnSums(device, { dy, out: db }, { rows, columns: out });
+      db = sum(reshape(dy, [rows, out]), { axes: [0] });
     }
     return [dx ?? null, dw ?? null, db ?? null];
   },
