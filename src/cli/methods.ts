@@ -196,8 +196,8 @@ export function learningOf({ algo }: Config) {
 }
 
 /** What the h-transform of deft_soc sees: a likelihood needs noise, algo.soc.sigma where the task has none. */
-export function socCondition({ algo }: Config, { condition }: Task): Task["condition"] {
-  return condition.sigmaY > 0 ? condition : { ...condition, sigmaY: algo.soc.sigma ?? 0 };
+export function socCondition({ algo }: Config, { condition, conditionFor }: Task): Task["condition"] {
+  return condition.sigmaY > 0 ? condition : conditionFor(algo.soc.sigma ?? 0);
 }
 
 /** The chain of deft_soc runs from noise to picture: no part of it can be left out. */

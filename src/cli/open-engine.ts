@@ -35,7 +35,9 @@ export async function openEngine(
   });
   checkChoices(device);
   if (matrices && device.matrix === null)
-    console.log(`tensor_cores: ${gpu.name} offers no subgroup matrices of float16 with subgroups of one size; none are used`);
+    console.log(
+      `tensor_cores: ${gpu.name} offers no subgroup matrices of float16 with subgroups of one size; none are used`,
+    );
   return {
     engine: new Engine(device),
     gpu,

@@ -8,7 +8,7 @@ import { resolveConfig, type Resolved } from "../deft/config/resolve.ts";
 import { fromConfig, toConfig, type Config } from "../deft/config/schema.ts";
 import { UserError } from "../deft/errors.ts";
 import { mergeResumed, resolveRun } from "./resolve-run.ts";
-import { readConfig, storedConfig, TRANSFORM } from "./run-folder.ts";
+import { readConfig, otherTransform, storedConfig, TRANSFORM } from "./run-folder.ts";
 
 /** Keys that these commands have of their own, whatever the checkpoint's run had. */
 const OWN = /^(exp|loader|metrics|classifier|compare|sample|wandb_config|dist)\.|^(adapter|tensor_cores)$/;
@@ -153,6 +153,17 @@ function mergeTrained(stored: Config, { config, explicit }: Resolved, folder: st
       values.set(key, value);
     if (key.startsWith("finetune_dataset.")) values.set(key, null);
   }
-  values.set("htransform_model.ckpt_path", isSame ? path.join(folder, TRANSFORM) : null);
+  values.set("htransform_model.ckpt_path", isSame ? weightsIn(folder, stored, config) : null);
   return toConfig(values);
+}
+
+/** The run's weights: those that it evaluated, or where algo.val_args.use_ema is another the other ones. */
+function weightsIn(folder: string, stored: Config, { algo }: Config): string {
+  const isAverage = algo.val_args.use_ema;
+  if (isAverage === stored.algo.val_args.use_ema) return path.join(folder, TRANSFORM);
+  const file = path.join(folder, otherTransform(isAverage));
+  if (existsSync(file)) return file;
+  throw new UserError(
+    `algo.val_args.use_ema: ${folder} holds no ${otherTransform(isAverage)}; leave it out, or train again`,
+  );
 }

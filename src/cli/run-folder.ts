@@ -23,6 +23,9 @@ export interface RunFolder {
 const CONFIG = "config.yaml";
 /** The trained h-transform in the folder of a finished run. */
 export const TRANSFORM = "htransform.safetensors";
+/** The same network's other weights: their moving average where TRANSFORM is without it, else those as trained. */
+export const otherTransform = (isAverage: boolean): string =>
+  isAverage ? "htransform_ema.safetensors" : "htransform_raw.safetensors";
 /** What learning took, in the folder of a run of `deft train algo=deft_soc`. */
 export const LEARNING = "learning.json";
 /** The last file of a run, except `compare`'s. */

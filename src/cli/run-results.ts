@@ -21,7 +21,7 @@ import {
   type GridRow,
   type Summary,
 } from "./report/types.ts";
-import { atomicWrite, configToYaml, TRANSFORM, type RunFolder } from "./run-folder.ts";
+import { atomicWrite, configToYaml, otherTransform, TRANSFORM, type RunFolder } from "./run-folder.ts";
 import { readStats } from "./stats.ts";
 
 /** Pictures in grid.png and the report. */
@@ -155,7 +155,7 @@ async function hashOf({ trainer: { set } }: FineTuning): Promise<string> {
 
 const GATE_POINTS = Array.from({ length: 101 }, (_, i) => Math.min(999, i * 10));
 
-/** grid.png, htransform.safetensors, report.html and, last, summary.json; prints the table. */
+/** grid.png, htransform.safetensors and its other weights, report.html and, last, summary.json; prints the table. */
 export async function writeResults(r: Results): Promise<void> {
   const { folder, run, batches, gpu } = r;
   const { config, fineTuning, data, task, prior } = run;
@@ -165,6 +165,7 @@ export async function writeResults(r: Results): Promise<void> {
   const restored = batches.reduce((n, { count }) => n + count, 0);
   await saveGrid(path.join(folder.path, "grid.png"), data, batches);
   await exportTransform(path.join(folder.path, TRANSFORM), fineTuning, useAverage);
+  await exportTransform(path.join(folder.path, otherTransform(!useAverage)), fineTuning, !useAverage);
   const metrics = Object.fromEntries(summarise(batches));
   const summary: Summary = {
     task: task.name,

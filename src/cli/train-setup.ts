@@ -149,11 +149,9 @@ async function loadClassifier(
 }
 
 /** The h-transform of a configuration for pictures of so many channels. */
-export function transformNetwork(
-  { algo, htransform_model: model }: Config,
-  channels: number,
-): HTransformConfig {
-  return hTransformConfig(model, conditioningChannels(algo.deg, channels, algo.use_x0hat), channels);
+export function transformNetwork(config: Config, channels: number): HTransformConfig {
+  const { algo } = config;
+  return hTransformConfig(config, conditioningChannels(algo.deg, channels, algo.use_x0hat), channels);
 }
 
 /** Loads the prior and builds what training needs. */

@@ -19,8 +19,10 @@ import {
 export interface HTransformConfig extends UNetConfig {
   /** Subtract s(t)·g from the network's output; else only the network. */
   readonly useResidual: boolean;
-  /** ε form (h = NN − s·g) or score form (NN + s·g). */
+  /** ε form (h = NN − s·g) or score form (NN + s·g, an estimate of ∇ log p(y | x_t)). */
   readonly epsilonBased: boolean;
+  /** Of the score form: the factor at timestep t that makes a score noise, −√(1−ᾱ_t), so that h is added to ε; none: h stays a score. */
+  readonly noiseFactor?: (t: number) => number;
   /** s(t) at the start. */
   readonly initScalingBias: number;
 }
@@ -60,7 +62,7 @@ export class HTransform {
     );
   }
 
-  /** h = NN(inputs, t) − s(t)·g, g the last outChannels channels of the inputs [N, inChannels, H, W]. */
+  /** h = NN(inputs, t) − s(t)·g (score form: see HTransformConfig), g the last outChannels channels of the inputs [N, inChannels, H, W]. */
   forward(inputs: Tensor, t: ArrayLike<number>): Tensor {
     const { engine } = inputs;
     this.calls++;
@@ -77,11 +79,24 @@ export class HTransform {
 
   /** t as `apply` takes it. */
   prepare(engine: Engine, t: ArrayLike<number>): Tensor[] {
-    return this.#net.prepare(engine, t);
+    const embedded = this.#net.prepare(engine, t);
+    const factors = this.#factors && Float32Array.from(t, this.#factors);
+    return factors ? [engine.tensor(factors, [t.length, 1, 1, 1]), ...embedded] : embedded;
+  }
+
+  /** Of the score form alone. */
+  get #factors(): ((t: number) => number) | undefined {
+    return this.config.epsilonBased ? undefined : this.config.noiseFactor;
   }
 
   /** `forward` as a pure function of tensors, uncounted, which a Plan can replay. */
   apply(inputs: Tensor, prepared: readonly Tensor[]): Tensor {
+    if (!this.#factors) return this.#output(inputs, prepared);
+    const [factors, ...embedded] = prepared;
+    return inputs.engine.scope(() => mul(this.#output(inputs, embedded), factors as Tensor));
+  }
+
+  #output(inputs: Tensor, prepared: readonly Tensor[]): Tensor {
     const { inChannels, outChannels, useResidual, epsilonBased } = this.config;
     if (!useResidual) return this.#net.apply(inputs, prepared);
     return inputs.engine.scope(() => {

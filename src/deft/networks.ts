@@ -60,10 +60,11 @@ export function priorConfig(model: Config["model"]): UNetConfig {
 
 /** The h-transform's network; the task decides the input channels, the images the output channels. */
 export function hTransformConfig(
-  o: Config["htransform_model"],
+  { htransform_model: o, diffusion }: Pick<Config, "htransform_model" | "diffusion">,
   inChannels: number,
   outChannels: number,
 ): HTransformConfig {
+  const schedule = scheduleOf(diffusion);
   return {
     ...networkOf(o),
     inChannels,
@@ -71,6 +72,7 @@ export function hTransformConfig(
     numClasses: null,
     useResidual: o.use_residual,
     epsilonBased: o.epsilon_based,
+    noiseFactor: (t) => -Math.sqrt(1 - schedule.alphaBar(t)),
     initScalingBias: o.init_scaling_bias,
   };
 }

@@ -54,11 +54,11 @@ export class Schedule {
     });
   }
 
-  /** ᾱ_t for t in −1 … T−1. */
+  /** ᾱ_t for t in −1 … T−1, 1e-8 at least: x̂0 divides by its root, and at the end of the schedule jsd it is 0. */
   alphaBar(t: number): number {
     const v = this.alphaBars[t + 1];
     if (v === undefined) throw new UserError(`timestep ${t}: expected -1 to ${this.numTimesteps - 1}`);
-    return v;
+    return Math.max(v, 1e-8);
   }
 }
 

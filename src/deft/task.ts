@@ -18,6 +18,8 @@ export interface Task {
   /** Factor of the reduction where the measurement is a smaller picture, for the bicubic row; null elsewhere. */
   readonly scale: number | null;
   readonly condition: ConditionOptions;
+  /** What the h-transform sees as if the measurement had noise of this σ. */
+  conditionFor(sigmaY: number): ConditionOptions;
   /** The operator of a batch; `indices` says which mask each picture gets. */
   operator(engine: Engine, indices: readonly number[]): Operator;
   /** Frees what operators share from batch to batch (weights of networks). */
@@ -71,20 +73,18 @@ export function makeTask(
   );
   const invNorm = gains.reduce((product, gain) => product * gain, 1);
   const schedule = scheduleOf(config.diffusion);
-  const gain = (t: number) => guidanceGain(schedule.alphaBar(t), sigmaY ?? 0, invNorm);
+  const conditionFor = (sigma: number): ConditionOptions => ({
+    ...{ sigmaY: sigma, useX0hat, useLoggrad, convention },
+    ...(scaled ? { gain: (t: number) => guidanceGain(schedule.alphaBar(t), sigma, invNorm) } : {}),
+  });
   const { scale } = operatorOf(deg);
   return {
     name: deg,
     title: described(parts, (kind) => kind.title),
     effect: described(parts, (kind) => kind.effect),
     scale: scale !== null && parts.length === 1 ? scale : null,
-    condition: {
-      sigmaY: sigmaY ?? 0,
-      useX0hat,
-      useLoggrad,
-      convention,
-      ...(scaled ? { gain } : {}),
-    },
+    condition: conditionFor(sigmaY ?? 0),
+    conditionFor,
     operator(engine, indices) {
       const operators: Operator[] = [];
       parts.forEach((_, k) => {

@@ -54,6 +54,18 @@ describe("the configuration", () => {
     expect(config.htransform_model.ckpt_path).toBe(path.join(run, "htransform.safetensors"));
   });
 
+  test("takes the run's other weights where algo.val_args.use_ema says so", async () => {
+    const run = await trainedRun("algo.deg=sr4", "algo.val_args.use_ema=false");
+    const weights = async (...words: string[]) =>
+      (await resolveComparison(["--checkpoint", run, ...words])).config.htransform_model.ckpt_path;
+    expect(await weights("algo.val_args.use_ema=false")).toBe(path.join(run, "htransform.safetensors"));
+    await refused("--checkpoint", run, "algo.val_args.use_ema=true").toThrow(
+      `algo.val_args.use_ema: ${run} holds no htransform_ema.safetensors`,
+    );
+    writeFileSync(path.join(run, "htransform_ema.safetensors"), "");
+    expect(await weights("algo.val_args.use_ema=true")).toBe(path.join(run, "htransform_ema.safetensors"));
+  });
+
   test("refuses what the checkpoint was not trained for, in one line", async () => {
     const run = await trainedRun("algo.deg=sr4");
     await refused(`exp.checkpoint=${run}`, "algo.deg=inp").toThrow(
