@@ -10,14 +10,21 @@ import { priorFile } from "./prior-file.ts";
  */
 export function checkInputs(config: Config): void {
   const { model, dataset, finetune_dataset: finetune, likelihood, htransform_model: htransform } = config;
+  // What a checkpoint was trained on is not read again.
+  const trains = config.exp.checkpoint === null;
   const missing = [
     checkPrior(model),
     // Drawings from the prior alone read no pictures.
     ...(config.sample.unconditional
       ? []
-      : [checkData("dataset", dataset.name, dataset.root), checkFinetuning(finetune, dataset)]),
+      : [
+          checkData("dataset", dataset.name, dataset.root),
+          trains ? checkFinetuning(finetune, dataset) : null,
+        ]),
     checkFile("dataset.subset_txt", dataset.subset_txt, "a list of pictures, or leave it out"),
-    checkFile("finetune_dataset.subset_txt", finetune.subset_txt, "a list of pictures, or leave it out"),
+    trains
+      ? checkFile("finetune_dataset.subset_txt", finetune.subset_txt, "a list of pictures, or leave it out")
+      : null,
     likelihood.forward_op.mask_filename !== null && statOf(likelihood.forward_op.mask_filename) === null
       ? absent(
           "likelihood.forward_op.mask_filename",

@@ -7,7 +7,7 @@ import { summarise } from "../deft/evaluate.ts";
 import { saveComparedPictures, writeComparison } from "./compare-results.ts";
 import { classed } from "./classes.ts";
 import { batchesOf, forecast, refuseNone, setUpComparison } from "./comparison-setup.ts";
-import { openData } from "./data.ts";
+import { openHeldOut } from "./data.ts";
 import { formatBytes } from "./format.ts";
 import { comparedMethods } from "./methods.ts";
 import { openEngine } from "./open-engine.ts";
@@ -19,7 +19,7 @@ import { openTask } from "./task-files.ts";
 
 /** The comparison of a resolved and checked configuration. Throws UserError. */
 export async function runComparison(config: Config): Promise<void> {
-  const { validation } = await openData(config);
+  const validation = await openHeldOut(config);
   const shuffled = epochOrder(validation.length, config.exp.seed, 0, config.loader.shuffle);
   const order = classed(config, subset(validation, [...shuffled]), true);
   const { deg, sigma_y: sigma } = config.algo;

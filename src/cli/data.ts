@@ -17,26 +17,47 @@ export interface RunData {
   readonly validation: ImageDataset;
 }
 
+/** A data set; `whole` where it has no split of its own. */
+interface Opened extends RunData {
+  readonly whole?: ImageDataset;
+}
+
 /** Versions of each embedded picture (background colours) that training walks through. */
 const VERSIONS = 4096;
 const PHANTOMS = 10_000;
 const HELD_OUT_PHANTOMS = 100;
 
-/** Opens the data sets of a configuration; damaged pictures are named on stderr and skipped. Throws UserError. */
+/**
+ * Opens the data sets of a configuration; damaged pictures are named on stderr and skipped. Where finetune_dataset.root is a folder of
+ * its own, all of it trains and all of the data set is evaluated. Throws UserError.
+ */
 export async function openData(config: Config): Promise<RunData> {
   const { dataset, finetune_dataset: own } = config;
   const all = await open(config, dataset.name, dataset.root, dataset.subset_txt);
   if (own.root === null && own.name === null) return all;
   const other = await open(config, own.name ?? dataset.name, own.root ?? dataset.root, own.subset_txt);
-  return { train: other.train, validation: all.validation };
+  return isApart(config)
+    ? { train: other.whole ?? other.train, validation: all.whole ?? all.validation }
+    : { train: other.train, validation: all.validation };
 }
+
+/** The pictures that `openData` evaluates, without those that train. */
+export async function openHeldOut(config: Config): Promise<ImageDataset> {
+  const { name, root, subset_txt: subsetTxt } = config.dataset;
+  const { whole, validation } = await open(config, name, root, subsetTxt);
+  return isApart(config) ? (whole ?? validation) : validation;
+}
+
+/** Whether other pictures train than the data set's. */
+const isApart = ({ dataset, finetune_dataset: own }: Config): boolean =>
+  own.root !== null && (dataset.root === null || path.resolve(own.root) !== path.resolve(dataset.root));
 
 async function open(
   config: Config,
   name: string,
   root: string | null,
   subsetTxt: string | null,
-): Promise<RunData> {
+): Promise<Opened> {
   const { image_size: side, channels } = config.dataset;
   if (side === null)
     throw new UserError("dataset.image_size: no side is known; pass dataset.image_size=SIDE");
@@ -73,7 +94,8 @@ async function open(
     : special === "lmdb"
       ? openLmdbPictures(root, wanted)
       : openImageFolder(root, { ...wanted, ...folderOptions(config), subsetTxt }));
-  return split(pictures);
+  // Only sets of photographs are as large as ImageNet.
+  return split(pictures, special !== "npy");
 }
 
 /** A run that writes below the folder of its pictures must not learn from what it wrote. */
@@ -90,9 +112,9 @@ function specialReader(name: string, root: string): "lmdb" | "npy" | "lodopab" |
   return undefined;
 }
 
-function split(pictures: ImageDataset): RunData {
-  const { train, validation } = splitFinetuning(pictures.length);
-  return { train: subset(pictures, train), validation: subset(pictures, validation) };
+function split(pictures: ImageDataset, isThinned: boolean): Opened {
+  const { train, validation } = splitFinetuning(pictures.length, isThinned);
+  return { train: subset(pictures, train), validation: subset(pictures, validation), whole: pictures };
 }
 
 /** LoDoPaB's own splits; where only one is there, it is split as a folder is. */
@@ -100,11 +122,11 @@ async function openLodopabSplits(
   root: string,
   side: number,
   warn: (message: string) => void,
-): Promise<RunData> {
+): Promise<Opened> {
   const found = await listLodopab(root);
   const held = found.validation.length > 0 ? found.validation : found.test;
   const open = (files: readonly string[]) => openLodopab(root, files, { side, warn });
   if (found.train.length === 0 || held.length === 0)
-    return split(await open(found.train.length > 0 ? found.train : held));
+    return split(await open(found.train.length > 0 ? found.train : held), false);
   return { train: await open(found.train), validation: await open(held) };
 }

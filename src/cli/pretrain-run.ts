@@ -61,7 +61,7 @@ export async function runPretraining(given: Config): Promise<void> {
     totalSteps: o.steps,
     logFreq: o.log_freq,
     saveEverySteps: o.save_every_steps,
-    metadata: priorMetadata(config.model),
+    metadata: priorMetadata(config),
     lr: () => run.lr,
     step: (batch) => run.step(batch),
     afterStep: async (step) => {
@@ -88,7 +88,7 @@ export async function exportPrior(run: Pretraining, config: Config, file: string
   await writeWeights(
     file,
     weights.map((t) => ({ ...t, dtype: "F16" as const })),
-    priorMetadata(config.model),
+    priorMetadata(config),
   );
 }
 

@@ -151,7 +151,6 @@ function mergeTrained(stored: Config, { config, explicit }: Resolved, folder: st
   for (const [key, value] of given) {
     if (isOwn(key) || (isFree(key) && explicit.has(key)) || (otherData && key.startsWith("dataset.")))
       values.set(key, value);
-    if (key.startsWith("finetune_dataset.")) values.set(key, null);
   }
   values.set("htransform_model.ckpt_path", isSame ? weightsIn(folder, stored, config) : null);
   return toConfig(values);

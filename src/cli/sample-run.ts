@@ -17,7 +17,7 @@ import {
   type Batches,
   type ComparisonParts,
 } from "./comparison-setup.ts";
-import { openData } from "./data.ts";
+import { openHeldOut } from "./data.ts";
 import type { OpenedGpu } from "./dawn.ts";
 import { formatBytes } from "./format.ts";
 import { onInterrupt, stopped } from "./interrupt.ts";
@@ -40,7 +40,7 @@ export const sampleLabel = ({ algo, sample }: Pick<Config, "algo" | "sample">): 
 /** The pictures that are restored, in their order, and the task; nothing of either for drawings from the prior alone. */
 export async function openSource(config: Config): Promise<{ data: ImageDataset; task: Task }> {
   if (config.sample.unconditional) return drawings(config);
-  const { validation } = await openData(config);
+  const validation = await openHeldOut(config);
   const { exp, loader, algo } = config;
   const order = subset(validation, [...epochOrder(validation.length, exp.seed, 0, loader.shuffle)]);
   const data = classed(config, order, false);

@@ -14,7 +14,7 @@ import { openEngine, type OpenedEngine } from "./open-engine.ts";
 import { createProgress } from "./progress.ts";
 import { measureLines } from "./report/figures.ts";
 import { trainLabel } from "./resolve-run.ts";
-import { finishedFolder, openRunFolder, storedFolder, type RunFolder } from "./run-folder.ts";
+import { atomicWrite, finishedFolder, openRunFolder, storedFolder, type RunFolder } from "./run-folder.ts";
 import { exportTransform, saveGrid, savePictures, writeResults } from "./run-results.ts";
 import { resumeLoop, runLoop, statsFile, type LoopResult } from "./train-loop.ts";
 import { recordTuning } from "./tuning.ts";
@@ -92,6 +92,8 @@ function describe(
 async function fineTune(folder: RunFolder, run: Run, validation: ImageDataset): Promise<LoopResult> {
   const { config, fineTuning, batches, totalSteps } = run;
   const { finetune_args: o, val_args: val } = config.algo;
+  const all = config.diffusion.num_diffusion_timesteps;
+  const shown = [...[0, 0.25, 0.5, 0.75].map((part) => Math.floor(part * all)), all - 1];
   const validate = async (
     step: number,
     epoch: number,
@@ -100,13 +102,20 @@ async function fineTune(folder: RunFolder, run: Run, validation: ImageDataset): 
   ): Promise<void> => {
     const options = evaluationOptions(run, val.num_steps, { samples: 1, keepEvolution: false });
     const restored = await restoreBatch(options, validation, 0, Math.min(pictures, validation.length));
-    await saveGrid(path.join(folder.path, "validation", `${String(step).padStart(6, "0")}.png`), validation, [
-      restored,
-    ]);
+    const file = path.join(folder.path, "validation", String(step).padStart(6, "0"));
+    await saveGrid(`${file}.png`, validation, [restored]);
     const scores = summarise([restored]).get("deft");
-    const gate = await fineTuning.gate([0, 250, 500, 750, 999], val.use_ema);
+    const gate = await fineTuning.gate(shown, val.use_ema);
+    const facts = {
+      step,
+      epoch,
+      pictures: restored.count,
+      ...scores,
+      gate: { t: shown, s: Array.from(gate) },
+    };
+    await atomicWrite(`${file}.json`, `${JSON.stringify(facts, null, 1)}\n`);
     print(
-      `validation after epoch ${epoch}: PSNR ${scores?.psnr.toFixed(2)} dB, SSIM ${scores?.ssim.toFixed(3)}, consistency ${scores?.consistency.toFixed(1)} dB; s(t) at t = 0, 250, 500, 750, 999: ${Array.from(gate, (v) => v.toFixed(3)).join(", ")}`,
+      `validation after epoch ${epoch}: PSNR ${scores?.psnr.toFixed(2)} dB, SSIM ${scores?.ssim.toFixed(3)}, consistency ${scores?.consistency.toFixed(1)} dB; s(t) at t = ${shown.join(", ")}: ${Array.from(gate, (v) => v.toFixed(3)).join(", ")}`,
     );
   };
   return runLoop({

@@ -28,13 +28,13 @@ const SMALL = 1000;
 
 /**
  * Indices for fine-tuning and validation out of n pictures, disjoint when n > 1 (spec, section 8). Large sets such as ImageNet and FFHQ
- * are thinned: fine-tuning 0, 10, 20, ...; validation 1, 101, 201, ... Of under 1,000 pictures 0, 10, 20, ... validate, the rest
- * trains. A single picture serves both.
+ * are thinned: fine-tuning 0, 10, 20, ...; validation 1, 101, 201, ... Of under 1,000 pictures, or where not `isThinned`, 0, 10, 20,
+ * ... validate, the rest trains. A single picture serves both.
  */
-export function splitFinetuning(n: number): FinetuningSplit {
+export function splitFinetuning(n: number, isThinned = true): FinetuningSplit {
   const all = Array.from({ length: n }, (_, i) => i);
   if (n < 2) return { train: all, validation: all };
-  if (n < SMALL) {
+  if (n < SMALL || !isThinned) {
     return { train: all.filter((i) => i % 10 !== 0), validation: all.filter((i) => i % 10 === 0) };
   }
   return { train: all.filter((i) => i % 10 === 0), validation: all.filter((i) => i % 100 === 1) };

@@ -284,11 +284,11 @@ describe("the command line", () => {
   it("train --dry-run prints the configuration, with the network of the prior's own file", async () => {
     const folder = temporaryFolder();
     const prior = path.join(folder, "own.safetensors");
-    const model = resolve("model.image_size=64", "model.channel_mult=[1,2,2,2]").model;
+    const network = resolve("model.image_size=64", "model.channel_mult=[1,2,2,2]");
     await writeWeights(
       prior,
       [{ name: "a", dtype: "F32", shape: [1], data: new Float32Array(1) }],
-      priorMetadata(model),
+      priorMetadata(network),
     );
     const own = await run("train", "--dry-run", `model.ckpt_path=${prior}`, "--config.wandb.log");
     expect(own).toMatchObject({ code: 0, err: expect.stringContaining("nothing is sent") });

@@ -219,11 +219,7 @@ describe("classes", () => {
 
   beforeAll(async () => {
     const { config } = resolveConfig([...NETWORK, ...CLASSIFIER, "dataset.root=x"]);
-    await writeNetwork(
-      priorFile,
-      new UNet(priorConfig(config.model)).declarations,
-      priorMetadata(config.model),
-    );
+    await writeNetwork(priorFile, new UNet(priorConfig(config.model)).declarations, priorMetadata(config));
     const sizes = { imageSize: SIDE, inChannels: 3, classes: CLASSES };
     const encoder = new EncoderUNet(classifierConfig(config.classifier, sizes));
     // The layout of the public 256x256_classifier.pt.

@@ -283,6 +283,7 @@ describe("networks that cannot be built are refused", () => {
     [["htransform_model.channel_mult=1,1,1,1,1,1,1"], /cannot be halved 6 times/],
     [[`dataset.image_size=${2 * EMBEDDED_SIDE}`], /^dataset\.image_size: disagrees .*; expected \d+$/],
     [["exp.num_steps=1001"], /^exp\.num_steps: .* at most 1000/],
+    [["algo.soc.num_steps=1001"], /^algo\.soc\.num_steps: .* at most 1000/],
     [["exp.start_step=10", "exp.end_step=10"], /^exp\.start_step/],
     [["likelihood.forward_op.min_mask_size=121"], /min_mask_size/],
     [["dataset=embedded", "dataset.root=p"], /^dataset\.root: dataset=embedded reads no folder/],
@@ -290,7 +291,7 @@ describe("networks that cannot be built are refused", () => {
 });
 
 describe("the prior's weight file states its network", () => {
-  const trained = resolve("model.image_size=64", "model.channel_mult=[1,2,2]", "algo.deg=sr8").model;
+  const trained = resolve("model.image_size=64", "model.channel_mult=[1,2,2]", "algo.deg=sr8");
   const network = priorNetwork(new Map(Object.entries(priorMetadata(trained))));
 
   it("which then rules, side and all", () => {
@@ -300,6 +301,18 @@ describe("the prior's weight file states its network", () => {
     expect(resolveConfig(["model.image_size=null"], network).config.model.image_size).toBe(64);
     expect(() => resolveConfig(["model.num_channels=64"], network)).toThrow(
       /trained with another value; got 64; expected 32/,
+    );
+  });
+
+  it("and its schedule", () => {
+    const cosine = resolve("diffusion=cosine1000", "diffusion.num_diffusion_timesteps=400");
+    const stated = priorNetwork(new Map(Object.entries(priorMetadata(cosine))));
+    const { diffusion, exp } = resolveConfig([], stated).config;
+    expect(diffusion).toEqual(cosine.diffusion);
+    expect(exp.start_step).toBe(400);
+    expect(resolveConfig(["diffusion=cosine1000"], stated).config.diffusion).toEqual(cosine.diffusion);
+    expect(() => resolveConfig(["diffusion=quad1000"], stated)).toThrow(
+      /^diffusion\.beta_schedule: the prior's weight file was trained with another value; got quad; expected cosine/,
     );
   });
 

@@ -25,6 +25,7 @@ import {
   shippedPriors,
   type Preset,
 } from "./presets.ts";
+import { checkRanges, followRange } from "./ranges.ts";
 import { fields, toConfig, type Config } from "./schema.ts";
 import { checkNetwork } from "./network.ts";
 
@@ -64,8 +65,7 @@ export function resolveConfig(argv: readonly string[], network: Preset = {}): Re
   lay(experimentPresets[chosen.experiment ?? ""]?.values);
   // Epochs that the user names are not cut short.
   if (explicit.has("algo.finetune_args.epochs")) lay({ "algo.finetune_args.max_steps": null });
-  lay(schedule(explicit));
-  for (const [key, value] of explicit) {
+  for (const [key, value] of [...schedule(explicit), ...explicit]) {
     const trained = network[key];
     if (value === null && (trained !== undefined || key === "model.image_size")) continue;
     if (trained !== undefined && showValue(trained) !== showValue(value)) {
@@ -92,6 +92,7 @@ export function resolveConfig(argv: readonly string[], network: Preset = {}): Re
   settleNoise(values, explicit, warnings);
   checkNetwork("model", values);
   checkNetwork("htransform_model", values);
+  followRange(values, explicit);
   checkRanges(values);
   notice(values, warnings);
   const config = toConfig(values);
@@ -203,9 +204,9 @@ function refuseForeignOptions({ algo, deg }: Chosen, explicit: ReadonlyMap<strin
 }
 
 /** `diffusion=cosine1000` sets the shape of the schedule. */
-function schedule(explicit: ReadonlyMap<string, Value>): Preset {
-  const name = String(explicit.get("diffusion.name") ?? "linear1000");
-  return { "diffusion.beta_schedule": name.replace(/\d+$/, "") };
+function schedule(explicit: ReadonlyMap<string, Value>): [string, Value][] {
+  const name = explicit.get("diffusion.name");
+  return name === undefined ? [] : [["diffusion.beta_schedule", String(name).replace(/\d+$/, "")]];
 }
 
 /** Sets a key that follows from others; a value that the user named has to be the same. */
@@ -329,34 +330,6 @@ function settleNoise(
       "algo.sigma_y: 0 with algo.deg=deno, so that y is the picture itself; pass such as algo.sigma_y=0.2",
     );
   values.set("likelihood.forward_op.noise_std", own ?? other);
-}
-
-function checkRanges(values: ReadonlyMap<string, Value>): void {
-  const n = (key: string) => Number(values.get(key));
-  const steps = n("diffusion.num_diffusion_timesteps");
-  const [start, end] = [n("exp.start_step"), n("exp.end_step")];
-  if (end >= start || start > steps) {
-    throw new UserError(
-      `exp.start_step: wrong range; got end_step ${end}, start_step ${start}; expected end_step < start_step <= ${steps}`,
-    );
-  }
-  const compared = [...values.keys()].filter((key) => /^compare\..*num_steps$/.test(key));
-  for (const key of ["exp.num_steps", "algo.val_args.num_steps", ...compared]) {
-    if (n(key) > start - end) {
-      throw new UserError(
-        `${key}: more steps than the schedule has; got ${n(key)}; expected at most ${start - end}`,
-      );
-    }
-  }
-  const [least, largest] = [
-    n("likelihood.forward_op.min_mask_size"),
-    n("likelihood.forward_op.max_mask_size"),
-  ];
-  if (least > largest) {
-    throw new UserError(
-      `likelihood.forward_op.min_mask_size: above max_mask_size; got ${least} and ${largest}; expected the smaller first`,
-    );
-  }
 }
 
 function notice(values: ReadonlyMap<string, Value>, warnings: string[]): void {
