@@ -50,10 +50,11 @@ const configOf = (...args: string[]): Config =>
     ...args,
   ]).config;
 
-/** Picture i is the constant i/10. */
+/** Row after row of picture i rises from i/10 by less than 1/10. */
 const data: ImageDataset = {
-  ...{ name: "constants", length: 10, channels: 1, side: SIDE },
-  get: (i) => Promise.resolve(new Float32Array(SIDE * SIDE).fill(i / 10)),
+  ...{ name: "ramps", length: 10, channels: 1, side: SIDE },
+  get: (i) =>
+    Promise.resolve(Float32Array.from({ length: SIDE * SIDE }, (_, p) => i / 10 + (p % SIDE) / 100)),
 };
 
 let engine: Engine;
@@ -128,7 +129,12 @@ async function picturesOf({ batches }: Run, epoch: number): Promise<number[][]> 
   const steps: number[][] = [];
   for (let step = n * epoch; step < n * (epoch + 1); step++) {
     const { values, count } = await batches.get(step);
-    steps.push(Array.from({ length: count }, (_, k) => Math.round(10 * values[k * SIDE * SIDE]!)));
+    const pictures = Array.from({ length: count }, (_, k) =>
+      values.slice(k * SIDE ** 2, (k + 1) * SIDE ** 2),
+    );
+    const indices = pictures.map((picture) => Math.floor(10 * Math.min(...picture) + 0.5));
+    for (const [k, picture] of pictures.entries()) expect(picture).toEqual(await data.get(indices[k]!));
+    steps.push(indices);
   }
   return steps;
 }
