@@ -32,12 +32,13 @@ async function sourceOf(engine: Engine): Promise<WeightSource> {
   };
 }
 
-async function setUp(deg: string) {
+async function setUp(deg: string, ...args: string[]) {
   const engine = await testEngine();
   const { config } = resolveConfig([
     `algo.deg=${deg}`,
     "algo.finetune_args.batch_size=4",
     "algo.finetune_args.lr=0.002",
+    ...args,
   ]);
   const schedule = scheduleOf(config.diffusion);
   const prior = await Prior.load(
@@ -60,8 +61,13 @@ async function setUp(deg: string) {
   return { engine, config, schedule, prior, task, network: h, make, data, batches };
 }
 
-const bits = async (f: FineTuning) =>
-  (await readState(f.trainer.set)).map((a) => Buffer.from(a.data.buffer).toString("base64")).join();
+const encoded = (data: Float32Array<ArrayBuffer>): string => Buffer.from(data.buffer).toString("base64");
+
+const bits = async (f: FineTuning) => (await readState(f.trainer.set)).map((a) => encoded(a.data)).join();
+
+/** The bits of all that a trainer holds, by name: weights, average, optimiser state. */
+const stateOf = async ({ trainer }: FineTuning) =>
+  new Map((await trainer.state()).map((a) => [a.name, encoded(a.data)]));
 
 describe("fine-tuning", () => {
   test.each(["sr4", "inp_box"])(
@@ -122,8 +128,9 @@ describe("fine-tuning", () => {
     },
   );
 
-  test("a restored state goes on to the same bits", async () => {
-    const s = await setUp("sr4");
+  test("a restored state goes on to the same bits: weights, average and optimiser state", async () => {
+    const ema = ["algo.ema.update_after_step=0", "algo.ema.update_every=1", "algo.ema.beta=0.5"];
+    const s = await setUp("sr4", ...ema);
     const whole = s.make();
     for (let step = 0; step < 6; step++) whole.step(await s.batches.get(step)).dispose();
     const first = s.make();
@@ -136,8 +143,15 @@ describe("fine-tuning", () => {
       read: (name) => Promise.resolve(saved.get(name)?.data ?? new Float32Array()),
     };
     await second.trainer.restore(source, 3, "state");
+    const start = await stateOf(second);
+    for (const [name, { data }] of saved) expect(start.get(name) === encoded(data), name).toBe(true);
     for (let step = 3; step < 6; step++) second.step(await s.batches.get(step)).dispose();
-    expect(await bits(second)).toBe(await bits(whole));
+    const [got, want] = [await stateOf(second), await stateOf(whole)];
+    expect([...got.keys()]).toEqual([...want.keys()]);
+    for (const [name, data] of want) expect(got.get(name) === data, name).toBe(true);
+    // Four different things under each weight's name.
+    const own = ["model.", "ema_model.", "adam.m.", "adam.v."].map((p) => want.get(`${p}out.2.bias`));
+    expect(new Set(own).size).toBe(4);
   });
 
   test("the prior sees each picture's class, in steps and in the evaluation", async () => {
