@@ -20,8 +20,7 @@ import { openTask } from "./task-files.ts";
 /** The comparison of a resolved and checked configuration. Throws UserError. */
 export async function runComparison(config: Config): Promise<void> {
   const validation = await openHeldOut(config);
-  const shuffled = epochOrder(validation.length, config.exp.seed, 0, config.loader.shuffle);
-  const order = classed(config, subset(validation, [...shuffled]), true);
+  const order = comparedPictures(config, validation);
   const { deg, sigma_y: sigma } = config.algo;
   const task = await openTask(config, validation.side, validation.channels);
   const opened = await openEngine(config);
@@ -68,6 +67,12 @@ export async function runComparison(config: Config): Promise<void> {
     task.release();
     opened.close();
   }
+}
+
+/** The pictures that are compared, in their order. */
+export function comparedPictures(config: Config, validation: ImageDataset): ImageDataset {
+  const shuffled = epochOrder(validation.length, config.exp.seed, 0, config.loader.shuffle);
+  return classed(config, subset(validation, [...shuffled]), true);
 }
 
 /** What `deft compare` compares. */

@@ -261,7 +261,7 @@ function measuredTile(y: Picture, plan: TilePlan, { footprint }: Layout, index: 
 }
 
 /** Noise of tiles, cut from that of the picture: where tiles overlap they have the same. Its row r depends on seed, stream and r alone. */
-function tileNoise(
+export function tileNoise(
   engine: Engine,
   plan: TilePlan,
   indices: readonly number[],
@@ -282,7 +282,10 @@ function tileNoise(
 }
 
 /** The first sample; of several also their mean and the map of their standard deviation, black where they agree. */
-async function writeOutputs({ output }: RestoreInput, samples: readonly Picture[]): Promise<void> {
+export async function writeOutputs(
+  { output }: Pick<RestoreInput, "output">,
+  samples: readonly Picture[],
+): Promise<void> {
   const [first] = samples as [Picture];
   await writePng(output(""), first);
   if (samples.length === 1) return;

@@ -30,6 +30,14 @@ const put = (file: string, text: string) => {
   writeFileSync(file, text);
 };
 
+/** Options that decide on the weights that a run ends with: a value, and what it is where nobody says. */
+const DECIDING = [
+  ["algo.ema.beta", "0.5", "0.999"],
+  ["algo.ema.update_every", "3", "10"],
+  ["likelihood.convention", "deft", "exact"],
+  ["likelihood.forward_op.num_angles", "7", "60"],
+] as const;
+
 describe("config.yaml", () => {
   it("reads back as it was written", () => {
     const config = resolve(
@@ -83,6 +91,10 @@ describe("a finished run", () => {
     await expect(find("algo.finetune_args.max_steps=20")).rejects.toThrow(
       `algo.finetune_args.max_steps: ${folder} is finished with 10; got 20; pass another exp.name`,
     );
+    for (const [key, value, was] of DECIDING)
+      await expect(find(`${key}=${value}`), key).rejects.toThrow(
+        `${key}: ${folder} is finished with ${was}; got ${value}`,
+      );
     expect(readFileSync(path.join(folder, "config.yaml"), "utf8")).toBe(before);
   });
 
@@ -258,6 +270,10 @@ describe("resume", () => {
       /algo\.finetune_args\.lr: .*got 0\.02; expected 0\.01/,
     );
     expect(() => merge("exp.seed=8")).toThrow(/exp\.seed/);
+    for (const [key, value, was] of DECIDING)
+      expect(() => merge(`${key}=${value}`), key).toThrow(
+        `${key}: the run that --resume goes on with has another value; got ${value}; expected ${was}`,
+      );
     expect(() => merge("algo.deg=sr4")).toThrow(/algo\.deg/);
   });
 

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { File, ready } from "h5wasm/node";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -48,6 +48,19 @@ describe("openNpyFolder", () => {
     close(await data.get(2), [-1, -0.5, 0, 1]);
     close(await data.get(3), [-1, (2 * 1024) / 4095 - 1, 1, -1]);
     await expect(data.get(4)).rejects.toThrow(RangeError);
+  });
+
+  it("takes what leaves [-0.5, 1.5] for Hounsfield units, on either side", async () => {
+    const folder = folderOf("ranges", {
+      "a.npy": npy("<f4", [2, 2], bytesOf(Float32Array.of(0, 0.5, 1, 2))),
+      "b.npy": npy("<f4", [2, 2], bytesOf(Float32Array.of(-1, 0, 0.5, 1))),
+      "c.npy": npy("<f4", [2, 2], bytesOf(Float32Array.of(-0.5, 0, 0.5, 1.5))),
+    });
+    const data = await openNpyFolder(folder, { side: 2 });
+    const units = (values: number[]) => values.map((v) => (2 * (v + 1024)) / 4095 - 1);
+    close(await data.get(0), units([0, 0.5, 1, 2]));
+    close(await data.get(1), units([-1, 0, 0.5, 1]));
+    close(await data.get(2), [-1, -1, 0, 1]);
   });
 
   it("cuts the centre square and halves it", async () => {
@@ -118,6 +131,18 @@ describe("LoDoPaB-CT", () => {
     expect((await data.validation.get(0))[0]).toBe(0);
     const colour = { ...config, dataset: { ...config.dataset, channels: 3 } };
     await expect(openData(colour)).rejects.toThrow(/^dataset\.channels: [^\n]*model=phantoms$/);
+  });
+
+  it("validates with the validation split though there is a test split, and with that where there is no other", async () => {
+    write("ground_truth_test_000.hdf5", [3, 4, 4], () => 0.25);
+    const { config } = resolveConfig(["model=phantoms", "dataset=lodopab", `dataset.root=${folder}`]);
+    const both = await openData(config);
+    expect([both.train.length, both.validation.length]).toEqual([5, 2]);
+    expect((await both.validation.get(0))[0]).toBe(0);
+    rmSync(path.join(folder, "ground_truth_validation_000.hdf5"));
+    const one = await openData(config);
+    expect([one.train.length, one.validation.length]).toEqual([5, 3]);
+    expect((await one.validation.get(0))[0]).toBe(-0.5);
   });
 
   it("refuses other files in one line", async () => {

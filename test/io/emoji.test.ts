@@ -2,6 +2,8 @@ import { readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { openData } from "../../src/cli/data.ts";
+import { resolveConfig } from "../../src/deft/config/resolve.ts";
 import { baseSymbol, openEmoji, splitSymbols } from "../../src/io/emoji.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 
@@ -58,6 +60,25 @@ describe("openEmoji", () => {
     expect(picture.length).toBe(3 * 8 * 8);
     for (const value of picture) expect(Math.abs(value)).toBeLessThanOrEqual(1);
     await expect(async () => decoded.get(decoded.length)).rejects.toThrow(RangeError);
+  });
+
+  it("serves a run with symbols to validate that it does not train on", async () => {
+    const { config } = resolveConfig(["dataset=embedded", "exp.seed=0"]);
+    const { train, validation } = await openData({
+      ...config,
+      dataset: { ...config.dataset, image_size: 8 },
+    });
+    const test = await openEmoji({ side: 8, split: "test" });
+    expect(validation.length).toBe(test.length);
+    const bits = (p: Float32Array): string => Buffer.from(p.buffer).toString("base64");
+    const trained = new Set<string>();
+    // Of each symbol its first background, the one that the same symbol would have among the held-out pictures.
+    for (let i = 0; i < train.length / (train.versions ?? 1); i++) trained.add(bits(await train.get(i)));
+    for (let i = 0; i < validation.length; i++) {
+      const picture = await validation.get(i);
+      expect(picture).toEqual(await test.get(i));
+      expect(trained.has(bits(picture))).toBe(false);
+    }
   });
 
   it("varies colour and mirroring by version, and the colour by seed", async () => {

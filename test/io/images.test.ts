@@ -3,7 +3,15 @@ import path from "node:path";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { decodeBmp } from "../../src/io/bmp.ts";
-import { encodePng, PictureError, readPicture, square, tile, writePng } from "../../src/io/images.ts";
+import {
+  encodePng,
+  PictureError,
+  readPicture,
+  readWhole,
+  square,
+  tile,
+  writePng,
+} from "../../src/io/images.ts";
 import { centreSquare, halve, resizeCubic } from "../../src/io/resample.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 
@@ -91,6 +99,17 @@ describe("readPicture", () => {
     expect(new Set(picture)).toEqual(new Set([200]));
   });
 
+  it("makes one channel of three by their luma", async () => {
+    const weights = [0.299, 0.587, 0.114];
+    for (const [own, weight] of weights.entries()) {
+      await encode(pixels(2, 2, 3, (_x, _y, c) => (c === own ? 255 : 0)))
+        .png()
+        .toFile(at("pure.png"));
+      const picture = await readPicture(at("pure.png"), { side: 2, channels: 1 });
+      expect(picture).toEqual(new Float32Array(4).fill(Math.round(255 * weight) / 127.5 - 1));
+    }
+  });
+
   it("names a damaged file", async () => {
     await encode(pixels(64, 64, 3, (x, y) => (x * 37 + y * 91) % 256))
       .jpeg()
@@ -105,6 +124,24 @@ describe("readPicture", () => {
       expect((failure as Error).message).toContain(at(name));
       expect((failure as Error).message).not.toContain("\n");
     }
+  });
+});
+
+describe("readWhole", () => {
+  it("lays alpha over white: what is fully transparent is white, whatever its colour", async () => {
+    await encode(pixels(3, 2, 4, (x, _y, c) => (c === 3 ? [0, 51, 255][x]! : [100, 0, 200][c]!)))
+      .png()
+      .toFile(at("glass.png"));
+    const picture = await readWhole(at("glass.png"));
+    expect([picture.channels, picture.height, picture.width]).toEqual([3, 2, 3]);
+    const row = (c: number): number[] => [255, 204 + c / 5, c];
+    expect(levels(picture.data)).toEqual([100, 0, 200].flatMap((c) => [...row(c), ...row(c)]));
+    await encode(pixels(2, 1, 4, () => 0))
+      .png()
+      .toFile(at("nothing.png"));
+    const { data, channels } = await readWhole(at("nothing.png"));
+    expect(channels).toBe(1);
+    expect(data).toEqual(Float32Array.of(1, 1));
   });
 });
 
