@@ -2,8 +2,8 @@
 import { ParameterSet } from "../nn/parameter.ts";
 import { initialise } from "../nn/state.ts";
 import type { UNetConfig } from "../nn/unet.ts";
-import { randomNormal, type Engine, type Tensor } from "../tensor/index.ts";
-import { drawTimesteps, streamOf, streams, upload, type Batch } from "./batches.ts";
+import { mul, randomNormal, type Engine, type Tensor } from "../tensor/index.ts";
+import { drawTimesteps, drawTimestepsFrom, streamOf, streams, upload, type Batch } from "./batches.ts";
 import type { Config } from "./config/schema.ts";
 import type { Denoiser } from "./denoiser.ts";
 import { HTransform, type HTransformConfig } from "./htransform.ts";
@@ -12,7 +12,7 @@ import { deftLossData, squaredError } from "./loss.ts";
 import type { Operator } from "./operator.ts";
 import type { Prior } from "./prior.ts";
 import { deftPredict, type Predict } from "./sample.ts";
-import type { Schedule } from "./schedule.ts";
+import { timestepDistribution, type Schedule } from "./schedule.ts";
 import type { Task } from "./task.ts";
 import { learningRate, Trainer } from "./trainer.ts";
 
@@ -35,9 +35,13 @@ export class FineTuning {
   readonly trainer: Trainer;
   readonly #o: FineTuningOptions;
   readonly #planned: ReturnType<Trainer["planned"]>;
+  /** Of the timesteps; null: all alike. */
+  readonly #cumulative: Float64Array | null;
 
   constructor(o: FineTuningOptions) {
     this.#o = o;
+    const { timestep_power: power } = o.config.algo.finetune_args;
+    this.#cumulative = power > 0 ? timestepDistribution(o.schedule, power) : null;
     this.hTransform = new HTransform(o.network);
     const set = new ParameterSet(o.engine, this.hTransform.declarations.list, { trainable: true });
     initialise(set, o.config.exp.seed);
@@ -46,9 +50,24 @@ export class FineTuning {
     this.#planned = this.trainer.planned(this.#loss);
   }
 
-  /** Of the conditioning, z − ε_θ, and t as the h-transform takes it. */
-  readonly #loss = (conditioning: Tensor, target: Tensor, ...t: Tensor[]): Tensor =>
-    squaredError(target, this.hTransform.apply(conditioning, t));
+  /** Of the conditioning, z − ε_θ and, where errors are weighted, their weights by image; then t as the h-transform takes it. */
+  readonly #loss = (conditioning: Tensor, target: Tensor, ...rest: Tensor[]): Tensor => {
+    const [weight, ...t] = this.#isWeighted ? rest : [null, ...rest];
+    const h = this.hTransform.apply(conditioning, t as Tensor[]);
+    return weight ? squaredError(mul(target, weight), mul(h, weight)) : squaredError(target, h);
+  };
+
+  get #isWeighted(): boolean {
+    return this.#o.config.algo.finetune_args.alpha_bar_power > 0;
+  }
+
+  /** ᾱ_t^(−g/2) of each image, for the loss weight ᾱ_t^(−g); none where g = 0. */
+  #weights(t: Float32Array): Tensor[] {
+    const { engine, schedule, config } = this.#o;
+    const half = -config.algo.finetune_args.alpha_bar_power / 2;
+    const weights = Float32Array.from(t, (v) => schedule.alphaBar(v) ** half);
+    return this.#isWeighted ? [engine.tensor(weights, [t.length, 1, 1, 1])] : [];
+  }
 
   /** Learning rate of the next step. */
   get lr(): number {
@@ -71,13 +90,16 @@ export class FineTuning {
       );
       const z = randomNormal(engine, x.shape, { seed, stream: streamOf(streams.noise, step) });
       const y = engine.noGrad(() => measureNoisy(engine, operator, x, task, { seed, step }));
-      const t = drawTimesteps(batch.count, schedule.numTimesteps, seed, step);
+      const t = this.#cumulative
+        ? drawTimestepsFrom(batch.count, this.#cumulative, seed, step)
+        : drawTimesteps(batch.count, schedule.numTimesteps, seed, step);
       const options = task.condition;
       const denoise = this.#under(batch.labels);
       const data = deftLossData({ schedule, prior: denoise, operator, options, x, y, z, t });
       const inputs: [Tensor, Tensor, ...Tensor[]] = [
         data.conditioning,
         data.target,
+        ...this.#weights(t),
         ...this.hTransform.prepare(engine, t),
       ];
       this.hTransform.calls++;

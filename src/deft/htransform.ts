@@ -25,6 +25,8 @@ export interface HTransformConfig extends UNetConfig {
   readonly noiseFactor?: (t: number) => number;
   /** s(t) at the start. */
   readonly initScalingBias: number;
+  /** Factor of NN at timestep t: √ᾱ_t makes a change of v a change of ε, as v = (ε − √(1−ᾱ) x_t)/√ᾱ. None: 1. */
+  readonly outputFactor?: (t: number) => number;
 }
 
 export class HTransform {
@@ -79,33 +81,35 @@ export class HTransform {
 
   /** t as `apply` takes it. */
   prepare(engine: Engine, t: ArrayLike<number>): Tensor[] {
-    const embedded = this.#net.prepare(engine, t);
-    const factors = this.#factors && Float32Array.from(t, this.#factors);
-    return factors ? [engine.tensor(factors, [t.length, 1, 1, 1]), ...embedded] : embedded;
+    const factors = this.#factors.map((f) => engine.tensor(Float32Array.from(t, f), [t.length, 1, 1, 1]));
+    return [...factors, ...this.#net.prepare(engine, t)];
   }
 
-  /** Of the score form alone. */
-  get #factors(): ((t: number) => number) | undefined {
-    return this.config.epsilonBased ? undefined : this.config.noiseFactor;
+  /** Of the network's output, and of h in score form. */
+  get #factors(): ((t: number) => number)[] {
+    const { outputFactor, noiseFactor, epsilonBased } = this.config;
+    return [outputFactor, epsilonBased ? undefined : noiseFactor].filter((f) => f !== undefined);
   }
 
   /** `forward` as a pure function of tensors, uncounted, which a Plan can replay. */
   apply(inputs: Tensor, prepared: readonly Tensor[]): Tensor {
-    if (!this.#factors) return this.#output(inputs, prepared);
-    const [factors, ...embedded] = prepared;
-    return inputs.engine.scope(() => mul(this.#output(inputs, embedded), factors as Tensor));
+    const count = this.#factors.length;
+    const factors = prepared.slice(0, count);
+    return inputs.engine.scope(() => {
+      const h = this.#output(inputs, prepared.slice(count), this.config.outputFactor && factors.shift());
+      return factors[0] ? mul(h, factors[0]) : h;
+    });
   }
 
-  #output(inputs: Tensor, prepared: readonly Tensor[]): Tensor {
+  #output(inputs: Tensor, prepared: readonly Tensor[], factor: Tensor | undefined): Tensor {
     const { inChannels, outChannels, useResidual, epsilonBased } = this.config;
-    if (!useResidual) return this.#net.apply(inputs, prepared);
-    return inputs.engine.scope(() => {
-      const [n, , h, w] = [inputs.dim(0), inputs.dim(1), inputs.dim(2), inputs.dim(3)];
-      const out = this.#net.apply(inputs, prepared);
-      const g = slice(inputs, [0, inChannels - outChannels, 0, 0], [n, inChannels, h, w]);
-      const s = reshape(this.#gate(prepared[0] as Tensor), [n, 1, 1, 1]);
-      return lincomb(1, out, epsilonBased ? -1 : 1, mul(g, s));
-    });
+    const own = this.#net.apply(inputs, prepared);
+    const out = factor ? mul(own, factor) : own;
+    if (!useResidual) return out;
+    const [n, , h, w] = [inputs.dim(0), inputs.dim(1), inputs.dim(2), inputs.dim(3)];
+    const g = slice(inputs, [0, inChannels - outChannels, 0, 0], [n, inChannels, h, w]);
+    const s = reshape(this.#gate(prepared[0] as Tensor), [n, 1, 1, 1]);
+    return lincomb(1, out, epsilonBased ? -1 : 1, mul(g, s));
   }
 
   /** Frees what it keeps to run again faster. */

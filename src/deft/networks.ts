@@ -73,6 +73,7 @@ export function hTransformConfig(
     useResidual: o.use_residual,
     epsilonBased: o.epsilon_based,
     noiseFactor: (t) => -Math.sqrt(1 - schedule.alphaBar(t)),
+    ...(o.scale_output ? { outputFactor: (t: number) => Math.sqrt(schedule.alphaBar(t)) } : {}),
     initScalingBias: o.init_scaling_bias,
   };
 }

@@ -18,21 +18,8 @@ import type { Config } from "./config/schema.ts";
 import { addNoise, epsilonFrom, weightedResidual, type Denoiser, type PredictionType } from "./denoiser.ts";
 import { priorConfig } from "./networks.ts";
 import { clippedPredict, sampleDdim } from "./sample.ts";
-import { timesteps, type Schedule } from "./schedule.ts";
+import { timestepDistribution, timesteps, type Schedule } from "./schedule.ts";
 import { learningRate, Trainer } from "./trainer.ts";
-
-/**
- * P(t ≤ index) for t drawn with density ∝ ᾱ_t^p. Over half of the linear schedule's steps leave less of a 32 × 32 picture than its
- * mean colour: p > 0 spends more of the training where shapes are decided.
- */
-export function timestepDistribution(schedule: Schedule, power: number): Float64Array {
-  let sum = 0;
-  const sums = Float64Array.from(
-    { length: schedule.numTimesteps },
-    (_, t) => (sum += schedule.alphaBar(t) ** power),
-  );
-  return sums.map((v) => v / sum);
-}
 
 /** What a new prior puts out where the user names nothing. */
 export const predictionOf = (named: PredictionType | null): PredictionType => named ?? "v_prediction";

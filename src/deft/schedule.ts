@@ -86,3 +86,16 @@ export function ddimCoefficients(alphaT: number, alphaS: number, eta: number): {
   const c1 = f(f(Math.sqrt(ratio)) * eta);
   return { c1, c2: f(Math.sqrt(f(f(1 - alphaS) - f(c1 * c1)))) };
 }
+
+/**
+ * P(t ≤ index) for t drawn with density ∝ ᾱ_t^p. Over half of the linear schedule's steps leave less of a 32 × 32 picture than its
+ * mean colour: p > 0 spends more of the training where shapes are decided.
+ */
+export function timestepDistribution(schedule: Schedule, power: number): Float64Array {
+  let sum = 0;
+  const sums = Float64Array.from(
+    { length: schedule.numTimesteps },
+    (_, t) => (sum += schedule.alphaBar(t) ** power),
+  );
+  return sums.map((v) => v / sum);
+}

@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
-import { openData } from "../../src/cli/data.ts";
+import { openData, openHeldOut } from "../../src/cli/data.ts";
 import { resolveConfig } from "../../src/deft/config/resolve.ts";
 import type { ImageDataset } from "../../src/deft/dataset.ts";
 import { writePng } from "../../src/io/images.ts";
@@ -57,14 +57,28 @@ describe("openData", () => {
     expect(await levelsOf(train)).toEqual(levels.filter((level) => level % 100 !== 0));
   });
 
-  it("trains on the pictures of finetune_dataset, and still validates with the data set's", async () => {
-    const root = await writeLevels("first", [1, 2, 3, 4, 5]);
-    const other = await writeLevels("second", [101, 102, 103, 104]);
-    const { train, validation } = await openData(
-      configOf("dataset=phantoms", ...named(root), `finetune_dataset.root=${other}`),
+  it("trains on all pictures of finetune_dataset, and holds out all of the data set", async () => {
+    const [first, second] = [
+      [1, 2, 3, 4, 5],
+      [101, 102, 103, 104],
+    ];
+    const root = await writeLevels("first", first);
+    const other = await writeLevels("second", second);
+    const config = configOf("dataset=phantoms", ...named(root), `finetune_dataset.root=${other}`);
+    const { train, validation } = await openData(config);
+    expect(await levelsOf(validation)).toEqual(first);
+    expect(await levelsOf(train)).toEqual(second);
+    expect(await levelsOf(await openHeldOut(config))).toEqual(first);
+    // The same folder once more is split as one.
+    const same = await openData(
+      configOf(
+        "dataset=phantoms",
+        ...named(root),
+        `finetune_dataset.root=${root}`,
+        "finetune_dataset.name=folder",
+      ),
     );
-    expect(await levelsOf(validation)).toEqual([1]);
-    expect(await levelsOf(train)).toEqual([102, 103, 104]);
+    expect([await levelsOf(same.train), await levelsOf(same.validation)]).toEqual([[2, 3, 4, 5], [1]]);
   });
 });
 

@@ -4,7 +4,8 @@ import { resolveConfig } from "../../src/deft/config/resolve.ts";
 import { addNoise, epsilonFrom, weightedResidual } from "../../src/deft/denoiser.ts";
 import { scheduleOf } from "../../src/deft/networks.ts";
 import { phantoms } from "../../src/deft/phantoms.ts";
-import { Pretraining, timestepDistribution } from "../../src/deft/pretrain.ts";
+import { Pretraining } from "../../src/deft/pretrain.ts";
+import { timestepDistribution } from "../../src/deft/schedule.ts";
 import { lincomb, randomNormal } from "../../src/tensor/index.ts";
 import { testEngine } from "../helpers/engine.ts";
 

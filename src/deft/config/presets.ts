@@ -72,6 +72,7 @@ export const htransformPresets: { readonly [name: string]: Preset } = {
     "htransform_model.attention_resolutions": [],
     "htransform_model.resblock_updown": false,
     "htransform_model.init_scaling_bias": 1,
+    "htransform_model.scale_output": true,
     "algo.scale_guidance": true,
   },
 };
@@ -81,6 +82,8 @@ export const embeddedRun: Preset = {
   "algo.finetune_args.batch_size": 4,
   "algo.finetune_args.max_steps": 250,
   "algo.finetune_args.lr": 2.5e-3,
+  "algo.finetune_args.alpha_bar_power": 1,
+  "algo.finetune_args.timestep_power": 0.25,
   "algo.finetune_args.save_every_steps": 100,
   "algo.val_args.batch_size": 8,
   "algo.val_args.num_steps": 8,

@@ -31,6 +31,18 @@ function checkDegradation(deg: string): string | null {
   return null;
 }
 
+const alphaBarPower = (value: number) =>
+  number(
+    value,
+    "g of the loss weight 1/alpha_bar_t^g of errors of the noise: 0 = Ho et al. 2020, 1 = errors of v",
+    { min: 0, max: 1 },
+  );
+const timestepPower = (value: number) =>
+  number(value, "p of the density alpha_bar_t^p that timesteps are drawn from: 0 = uniform", {
+    min: 0,
+    max: 4,
+  });
+
 /**
  * Every key of the configuration with its type, default, allowed values and help (spec, section 9). `Config`,
  * the checks of the command line, config.yaml and the printed help all come from here. Presets (presets.ts)
@@ -68,6 +80,8 @@ export const schema = {
       max_steps: optional(int(1, "end after so many steps; null: all epochs", { min: 1 })),
       lr: number(1e-3, "learning rate of Adam", { above: 0 }),
       lr_annealing: bool(true, "learning rate falls linearly to 0 over the run"),
+      alpha_bar_power: alphaBarPower(0),
+      timestep_power: timestepPower(0),
       log_freq: int(10, "steps between rows of stats.jsonl", { min: 1 }),
       save_model_every_n_epoch: int(-1, "keep the weights of every n-th epoch; -1: the last only", {
         min: -1,
@@ -157,6 +171,7 @@ export const schema = {
     use_residual: bool(true, "h = NN1 - s(t) g; false: NN1 alone"),
     epsilon_based: bool(true, "h is added to the noise, not to the score"),
     init_scaling_bias: number(0.001, "first value of the time gate s(t)"),
+    scale_output: bool(false, "NN1 times sqrt(alpha_bar_t): it puts out a change of v, not of the noise"),
   },
   classifier: {
     name: oneOf(["none", "imagenet256", "imagenet512"], "none", "classifier for guidance and accuracy"),
@@ -272,19 +287,8 @@ export const schema = {
     lr_annealing: bool(true, "learning rate falls linearly to 0 over the run"),
     warmup_steps: int(500, "steps over which the learning rate rises", { min: 0 }),
     ema_beta: number(0.999, "decay of the moving average", { min: 0, max: 1 }),
-    alpha_bar_power: number(
-      1,
-      "g of the loss weight 1/alpha_bar_t^g of errors of the noise: 0 = Ho et al. 2020, 1 = errors of v",
-      { min: 0, max: 1 },
-    ),
-    timestep_power: number(
-      0.25,
-      "p of the density alpha_bar_t^p that timesteps are drawn from: 0 = uniform",
-      {
-        min: 0,
-        max: 4,
-      },
-    ),
+    alpha_bar_power: alphaBarPower(1),
+    timestep_power: timestepPower(0.25),
     flip: bool(true, "mirror pictures at random"),
     log_freq: int(10, "steps between rows of stats.jsonl", { min: 1 }),
     save_every_steps: int(500, "steps between checkpoints", { min: 1 }),
