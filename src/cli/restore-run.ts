@@ -83,6 +83,7 @@ export async function restoreInputs(
   console.log(
     `restore: ${count(inputs.length, "picture")} by ${config.algo.deg} of ${run}, ${count(tiles, "tile")} of side ${side}, ${count(samples, "sample")} of ${count(ts.length, "step")}`,
   );
+  if (planned.maskLine !== null) console.log(planned.maskLine);
   const progress = createProgress("restore");
   let done = 0;
   try {

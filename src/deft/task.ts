@@ -18,6 +18,8 @@ export interface Task {
   /** Factor of the reduction where the measurement is a smaller picture, for the bicubic row; null elsewhere. */
   readonly scale: number | null;
   readonly condition: ConditionOptions;
+  /** Which pixels are kept; null where the task takes no masks. */
+  readonly masks: MaskSource | null;
   /** The operator of a batch; `indices` says which mask each picture gets. */
   operator(engine: Engine, indices: readonly number[]): Operator;
   /** Frees what operators share from batch to batch (weights of networks). */
@@ -72,12 +74,13 @@ export function makeTask(
   const invNorm = gains.reduce((product, gain) => product * gain, 1);
   const schedule = scheduleOf(config.diffusion);
   const gain = (t: number) => guidanceGain(schedule.alphaBar(t), sigmaY ?? 0, invNorm);
-  const { scale } = operatorOf(deg);
+  const { scale, isMasked } = operatorOf(deg);
   return {
     name: deg,
     title: described(parts, (kind) => kind.title),
     effect: described(parts, (kind) => kind.effect),
     scale: scale !== null && parts.length === 1 ? scale : null,
+    masks: isMasked ? masks : null,
     condition: {
       sigmaY: sigmaY ?? 0,
       useX0hat,

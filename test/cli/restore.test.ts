@@ -132,6 +132,8 @@ describe("deft restore", () => {
     const planned = await planInputs(o, {});
     const [input] = planned.inputs;
     expect(input?.plan.count).toBe(4);
+    const share = (100 * kept.filter((v) => v === 1).length) / kept.length;
+    expect(planned.maskLine).toBe(`mask: keeps ${Math.round(share)} % of the pixels`);
     // The second tile begins where the last one of a row has to.
     const second = planned.masks?.mask(1) as Float32Array;
     for (let y = 0; y < SIDE; y++)
@@ -173,7 +175,10 @@ describe("deft restore", () => {
       );
     /** What the masks keep at the corner of each picture: 1 where the bit, which stands for missing, is 0. */
     const expectKept = async (source: string, order: readonly number[]) => {
-      const { inputs, masks } = await planned(source);
+      const { inputs, masks, maskLine } = await planned(source);
+      expect(maskLine).toMatch(
+        order[0] === order[1] ? /^mask: keeps 50/ : /^masks: 2, the first keeps \d+ % of the pixels$/,
+      );
       for (const [k, { first }] of inputs.entries()) {
         const mask = masks?.mask(first) as Float32Array;
         for (let y = 0; y < SIDE; y++)
@@ -231,12 +236,14 @@ describe("deft restore", () => {
     await fails([grey, ...out], "--checkpoint: not given");
     await fails([grey, "--checkpoint", sr4], "--out: not given");
     await fails([...to], "no pictures given");
-    await fails([at("no.png"), ...to], "not a picture that can be read");
+    await fails([at("no.png"), ...to], `${at("no.png")}: no such file; expected the path of a picture`);
+    await fails([folder, ...to], `${folder}: a folder; expected a picture; pass the files in it, such as`);
+    await fails([path.join(sr4, "config.yaml"), ...to], "config.yaml: not a picture; expected png, jpg");
     await fails([grey, "--checkpoint", folder, ...out], "holds no config.yaml");
     await fails([grey, "--checkpoint", inp, ...out], "mask_filename: not given");
     mkdirSync(at("twice"));
     const twin = await writePicture(path.join("twice", "grey.jpg.png"), 8, 8);
-    await fails([grey, twin.replace("grey.jpg", "none"), ...to], "not a picture that can be read");
+    await fails([grey, twin.replace("grey.jpg", "none"), ...to], "no such file");
     await fails(
       [grey, await writePicture(path.join("twice", "grey.png"), 8, 8), ...to],
       "too; restore them into two",
