@@ -1,5 +1,6 @@
 import { nearest } from "../deft/config/nearest.ts";
 import { UserError } from "../deft/errors.ts";
+import { ownPackage } from "./packages.ts";
 
 interface Command {
   readonly help: string;
@@ -80,6 +81,9 @@ const isForTheUser = (error: unknown): error is Error =>
 async function dispatch(argv: readonly string[]): Promise<void> {
   const [name, ...args] = argv;
   if (name === undefined || name === "--help" || name === "-h") return printUsage();
+  if (["--version", "-v", "version"].includes(name)) return console.log(ownPackage().version);
+  // The commands of the original name no command.
+  if (name.includes("=") || name.startsWith("--config")) return dispatch(["train", ...argv]);
   if (name === "help") return args.length === 0 ? printUsage() : dispatch([...args.slice(0, 1), "--help"]);
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) {
@@ -100,7 +104,8 @@ function printUsage(): void {
       "",
       ...rows,
       "",
-      "deft COMMAND --help lists the options of a command; inspect takes a FILE alone, info --adapter NAME alone.",
+      "deft COMMAND --help lists the options of a command; options without a command are those of train.",
+      "deft --version prints the version.",
     ].join("\n"),
   );
 }

@@ -137,6 +137,12 @@ test("what cannot be measured is said in a line, and nothing is written", async 
   await expect(evaluate([none, "--against"])).rejects.toThrow("--against: no value");
   await expect(evaluate([none, none])).rejects.toThrow("evaluate: one folder at a time");
   await expect(against("nowhere")).rejects.toThrow("--against: no such folder");
+  await expect(evaluate([none, "metrics.lpips=x"])).rejects.toThrow(
+    "metrics.lpips: no such key; nearest is metrics.lpips_path; all: deft evaluate --help",
+  );
+  await expect(evaluate([none, "--agianst=x"])).rejects.toThrow(
+    "expected KEY=VALUE, --against, --adapter, --dry-run, --help; nearest is --against; all: deft evaluate",
+  );
   await expect(evaluate([none, "algo=dps"])).rejects.toThrow("algo.name: evaluate samples nothing");
   await expect(evaluate([none, "metrics.lpips_path=/no/file"])).rejects.toThrow(
     "metrics.lpips_path: no such",

@@ -223,8 +223,13 @@ describe("deft restore", () => {
     const to = ["--checkpoint", sr4, ...out];
     await fails([small, ...to], `${small}: a picture of 7x9; expected 8x8 or more`);
     await fails([colour, ...to], `${colour}: a picture in colour; expected a grey one`);
-    await fails([grey, ...to, "--task", "inp"], "was trained for sr4; got inp");
-    await fails([grey, ...to, "algo.deg=sr2"], "was trained for sr4; got sr2");
+    await fails([grey, ...to, "--task", "inp"], `--task: ${sr4} was trained for sr4; got inp; leave --task`);
+    await fails([grey, ...to, "algo.deg=sr2"], `algo.deg: ${sr4} was trained for sr4; got sr2; leave algo`);
+    await fails([grey, ...to, "numsamples=2"], "nearest is num_samples; all: deft restore --help");
+    await fails(
+      [grey, ...to, "--num_samples=2"],
+      "--num_samples: no such flag; expected KEY=VALUE, --checkpoint, --out, --task, --adapter, --dry-run, --help; nearest is num_samples; all: deft restore --help",
+    );
     await fails([grey, ...to, "algo.sigma_y=0.2"], "algo.sigma_y: the trained run decides on it");
     await fails([grey, ...to, "num_samples=0"], "num_samples");
     await fails([grey, ...to, "likelihood.forward_op.mask_filename=m.png"], "not used with algo.deg=sr4");
