@@ -43,14 +43,15 @@ interface Named {
 export async function planEvaluation(request: EvaluateRequest): Promise<EvaluateInputs> {
   const { samples, against } = request;
   const isRun = existsSync(path.join(samples, "config.yaml"));
-  if (!isRun && against === null)
+  const pictures = isRun ? null : await named(samples, "evaluate", EVALUATE);
+  if (pictures && against === null)
     throw new UserError(
       `evaluate: ${samples} is no run's folder; pass --against ORIGINALS, a folder of the originals under the same names`,
     );
   const given = against === null ? [] : await named(against, "--against", "--against FOLDER");
-  const { rows, own } = isRun
-    ? await runRows(samples)
-    : { rows: await folderRows(samples, new Set(given.map(({ key }) => key))), own: [] };
+  const { rows, own } = pictures
+    ? { rows: folderRows(pictures, new Set(given.map(({ key }) => key))), own: [] }
+    : await runRows(samples);
   const originals = against === null ? own : given;
   const byKey = new Map(originals.map(({ key, file }) => [key, file]));
   const labels = await labelsOf(request, originals);
@@ -92,11 +93,10 @@ async function runRows(run: string): Promise<{ rows: Map<string, Named[]>; own: 
 const BESIDE = /_(mean|std)$/;
 
 /** Pictures of a folder as one row, and means that lie beside their samples as another; a picture with an original of just its name is a sample. */
-async function folderRows(
-  folder: string,
+function folderRows(
+  pictures: readonly Named[],
   originals: ReadonlySet<string>,
-): Promise<ReadonlyMap<string, Named[]>> {
-  const pictures = await named(folder, "evaluate", EVALUATE);
+): ReadonlyMap<string, Named[]> {
   const keys = new Set(pictures.map(({ key }) => key));
   const [samples, means] = [[] as Named[], [] as Named[]];
   for (const picture of pictures) {
