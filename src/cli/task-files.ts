@@ -42,7 +42,7 @@ const GENERATOR = ["feature_extractor.", "adapter.", "recon_trunk."];
 
 async function readGenerator(file: string): Promise<KernelWizardWeights> {
   if (file === RANDOM_WEIGHTS) return randomKernelWizard();
-  const source = await openWeights(file);
+  const source = await openWeights(file, { option: "likelihood.forward_op.weights" });
   try {
     const names = source.names.filter((name) => GENERATOR.some((part) => name.startsWith(part)));
     const weights = new Map<string, { shape: readonly number[]; data: Float32Array<ArrayBuffer> }>();
