@@ -1,5 +1,6 @@
 import { nearest } from "../deft/config/nearest.ts";
 import { UserError } from "../deft/errors.ts";
+import { ownPackage } from "./packages.ts";
 
 interface Command {
   readonly help: string;
@@ -52,34 +53,42 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     await dispatch(argv);
   } catch (error) {
-    reportFailure(error);
+    reportFailure(error, argv);
   }
 }
 
-/** Prints a failure as the user should see it and sets the exit status to 1. */
-export function reportFailure(error: unknown): void {
+/** Options that say how much memory is taken. */
+const SIZE = /(_size|samples|channels|oversample|num_angles)=\d+$/;
+
+/** Prints a failure of the command line `argv` as the user should see it and sets the exit status to 1. */
+export function reportFailure(error: unknown, argv: readonly string[]): void {
   process.exitCode = 1;
   const debug = Boolean(process.env["DEFT_DEBUG"]);
   if (debug && error instanceof Error) console.error(error.stack);
   else if (isForTheUser(error)) console.error(`deft: ${error.message}`);
-  else if (error instanceof RangeError && /array length|allocation failed/i.test(error.message))
+  else if (error instanceof RangeError && /array length|allocation failed/i.test(error.message)) {
+    const sizes = argv.filter((word) => SIZE.test(word));
+    const given = sizes.length > 0 ? `${sizes.join(", ")}; ${error.message}` : error.message;
     console.error(
-      `deft: one of the sizes is too large for this machine's memory; got ${error.message}; expected a smaller batch, picture or measurement`,
+      `deft: one of the sizes is too large for this machine's memory; got ${given}; expected a smaller batch, picture or measurement`,
     );
-  else {
+  } else {
     const line = (error instanceof Error ? `${error.name}: ${error.message}` : String(error)).split("\n")[0];
     console.error(`deft: unexpected failure; ${line}; set DEFT_DEBUG=1 to see where`);
   }
 }
 
-/** Errors whose message says what to do: options and files, limits of the adapter, names of kernels. By name, so that no layer below is loaded for them. */
+/** Errors whose message says what to do: options and files, limits of the adapter, names of kernels, weights that do not fit. By name, so that no layer below is loaded for them. */
 const isForTheUser = (error: unknown): error is Error =>
   error instanceof UserError ||
-  (error instanceof Error && ["DeviceError", "ChoiceError"].includes(error.name));
+  (error instanceof Error && ["DeviceError", "ChoiceError", "CheckpointError"].includes(error.name));
 
 async function dispatch(argv: readonly string[]): Promise<void> {
   const [name, ...args] = argv;
   if (name === undefined || name === "--help" || name === "-h") return printUsage();
+  if (["--version", "-v", "version"].includes(name)) return console.log(ownPackage().version);
+  // The commands of the original name no command.
+  if (name.includes("=") || name.startsWith("--config")) return dispatch(["train", ...argv]);
   if (name === "help") return args.length === 0 ? printUsage() : dispatch([...args.slice(0, 1), "--help"]);
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) {
@@ -100,7 +109,8 @@ function printUsage(): void {
       "",
       ...rows,
       "",
-      "deft COMMAND --help lists the options of a command; inspect takes a FILE alone, info --adapter NAME alone.",
+      "deft COMMAND --help lists the options of a command; options without a command are those of train.",
+      "deft --version prints the version.",
     ].join("\n"),
   );
 }

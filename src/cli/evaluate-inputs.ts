@@ -43,12 +43,16 @@ interface Named {
 export async function planEvaluation(request: EvaluateRequest): Promise<EvaluateInputs> {
   const { samples, against } = request;
   const isRun = existsSync(path.join(samples, "config.yaml"));
-  const { rows, own } = isRun ? await runRows(samples) : { rows: await folderRow(samples), own: [] };
-  if (!isRun && against === null)
+  const pictures = isRun ? null : await named(samples, "evaluate", EVALUATE);
+  if (pictures && against === null)
     throw new UserError(
       `evaluate: ${samples} is no run's folder; pass --against ORIGINALS, a folder of the originals under the same names`,
     );
-  const originals = against === null ? own : await named(against, "--against");
+  const given = against === null ? [] : await named(against, "--against", "--against FOLDER");
+  const { rows, own } = pictures
+    ? { rows: folderRows(pictures, new Set(given.map(({ key }) => key))), own: [] }
+    : await runRows(samples);
+  const originals = against === null ? own : given;
   const byKey = new Map(originals.map(({ key, file }) => [key, file]));
   const labels = await labelsOf(request, originals);
   const planned = new Map<string, EvaluatedPicture[]>();
@@ -75,7 +79,7 @@ async function runRows(run: string): Promise<{ rows: Map<string, Named[]>; own: 
     throw new UserError(`evaluate: ${run} holds no pictures yet; go on with the run, or pass another folder`);
   const rows = new Map<string, Named[]>();
   const own: Named[] = [];
-  for (const name of await listPictures(folder, "evaluate")) {
+  for (const name of await listPictures(folder, "evaluate", EVALUATE)) {
     const [, key, suffix = "sample"] = /^(\d{5,})(?:_(\w+))?\.png$/.exec(name) ?? [];
     if (key === undefined || COMPANION.test(suffix)) continue;
     const picture = { key, file: path.join(folder, name) };
@@ -85,11 +89,31 @@ async function runRows(run: string): Promise<{ rows: Map<string, Named[]>; own: 
   return { rows, own };
 }
 
-const folderRow = async (folder: string): Promise<Map<string, Named[]>> =>
-  new Map([["samples", await named(folder, "evaluate")]]);
+/** What `deft restore num_samples=` writes beside NAME: its mean and the map of its deviation. */
+const BESIDE = /_(mean|std)$/;
 
-async function named(folder: string, option: string): Promise<Named[]> {
-  const files = await listPictures(folder, option);
+/** Pictures of a folder as one row, and means that lie beside their samples as another; a picture with an original of just its name is a sample. */
+function folderRows(
+  pictures: readonly Named[],
+  originals: ReadonlySet<string>,
+): ReadonlyMap<string, Named[]> {
+  const keys = new Set(pictures.map(({ key }) => key));
+  const [samples, means] = [[] as Named[], [] as Named[]];
+  for (const picture of pictures) {
+    const { key, file } = picture;
+    const of = key.replace(BESIDE, "");
+    if (of === key || originals.has(key) || !keys.has(of)) samples.push(picture);
+    else if (key.endsWith("_mean")) means.push({ key: of, file });
+  }
+  return new Map(
+    Object.entries({ samples, means }).filter(([row, { length }]) => row === "samples" || length > 0),
+  );
+}
+
+const EVALUATE = "deft evaluate FOLDER";
+
+async function named(folder: string, option: string, pass: string): Promise<Named[]> {
+  const files = await listPictures(folder, option, pass);
   return files.map((name) => ({ key: name.replace(/\.[^./]+$/, ""), file: path.join(folder, name) }));
 }
 

@@ -7,6 +7,11 @@ export function formatNumber(value: number, digits = 4): string {
   return value.toFixed(decimals);
 }
 
+/** A share from 0 to 1 in per cent: 83 %, 0.4 %. */
+export function formatShare(share: number): string {
+  return `${Number((100 * share).toPrecision(2))} %`;
+}
+
 /** A whole number with thin groups of three: 3 512 067. */
 export function formatCount(value: number): string {
   if (!Number.isFinite(value)) return "–";

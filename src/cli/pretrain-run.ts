@@ -33,15 +33,16 @@ export async function runPretraining(given: Config): Promise<void> {
   const { train } = await openData(config);
   const resumed = config.exp.resume ? await storedFolder(config) : null;
   const { engine, gpu, tuning, close } = await openEngine(config, resumed);
-  // Before anything is written: a network that does not fit the adapter ends the run here.
+  // Before anything is written: a network that does not fit the adapter, or weights that do not fit it, end the run here.
   const peak = await pretrainingPeak(engine.device, config, SAMPLES);
-  const folder = await openRunFolder(config);
   const o = config.pretrain;
   const run = new Pretraining(engine, scheduleOf(config.diffusion), config);
   const { trainer } = run;
-  await resumeLoop(folder, trainer);
-  if (start !== null && trainer.steps === 0) console.log(await loadStart(trainer.set, start, prediction));
+  const started = start && (await loadStart(trainer.set, start, prediction));
   await start?.close();
+  const folder = await openRunFolder(config);
+  await resumeLoop(folder, trainer);
+  if (started !== null && trainer.steps === 0) console.log(started);
   console.log(
     `run: ${folder.path}; prior with ${trainer.set.count} parameters; ${train.name}, ${train.length / (train.versions ?? 1)} pictures`,
   );

@@ -5,6 +5,10 @@ import type { Config } from "../deft/config/schema.ts";
 import { UserError } from "../deft/errors.ts";
 import { openWeights } from "../io/weights.ts";
 import { ownPackage } from "./packages.ts";
+import { checkKind } from "./weight-kind.ts";
+
+/** The option that names the weight file. */
+export const PRIOR = "model.ckpt_path";
 
 /** The prior's weight file: the one the user names, else the shipped one of the model; null where none is shipped. */
 export function priorFile(model: string, ckptPath: string | null): string | null {
@@ -14,16 +18,17 @@ export function priorFile(model: string, ckptPath: string | null): string | null
 }
 
 /**
- * The network that a weight file states in its metadata, as `model.*` values; none for public checkpoints.
- * Reads the header only. Throws a UserError that names the file.
+ * The network that a prior's weight file states in its metadata, as `model.*` values; none for public checkpoints.
+ * Reads the header only. Throws a UserError that names option and file, also for an h-transform's.
  */
 export async function readPriorNetwork(file: string): Promise<Preset> {
-  const weights = await openWeights(file);
+  const weights = await openWeights(file, { option: PRIOR });
   await weights.close();
+  checkKind(weights.names, "prior", `${PRIOR}: ${file}`);
   try {
     return priorNetwork(weights.metadata);
   } catch (error) {
-    throw error instanceof UserError ? new UserError(`${file}: ${error.message}`) : error;
+    throw error instanceof UserError ? new UserError(`${PRIOR}: ${file}: ${error.message}`) : error;
   }
 }
 

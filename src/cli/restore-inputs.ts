@@ -9,6 +9,7 @@ import { canTile, planTiles, tileStride, type TilePlan } from "../deft/tiles.ts"
 import { readWhole, type Picture } from "../io/images.ts";
 import { ownClass } from "./classes.ts";
 import { sizeOfPrior } from "./prior-file.ts";
+import { maskLine } from "./task-files.ts";
 import { checkMask, onMask, openRestoreMasks, tileMasks } from "./restore-masks.ts";
 
 export interface RestoreRequest {
@@ -39,6 +40,8 @@ export interface RestoreInputs {
   readonly layout: Layout;
   /** The mask of tile i of all; null where the task takes none. */
   readonly masks: MaskSource | null;
+  /** What the masks keep, for people; null where the task takes none. */
+  readonly maskLine: string | null;
 }
 
 /** One sample, the mean of all, the map of their standard deviation. */
@@ -67,7 +70,11 @@ export async function planInputs(request: RestoreRequest, files: TaskFiles): Pro
     inputs.push({ file, plan, first, label, output: outputs[k] as RestoreInput["output"], read });
     first += plan.count;
   }
-  return { inputs, layout, masks: masks && layout.mask && tileMasks(config, layout.mask, masks, inputs) };
+  return {
+    ...{ inputs, layout },
+    masks: masks && layout.mask && tileMasks(config, layout.mask, masks, inputs),
+    maskLine: masks && maskLine((masks[0] as Picture).data, new Set(masks).size),
+  };
 }
 
 /** The measurement with as many channels as the task's. */

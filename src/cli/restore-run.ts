@@ -83,6 +83,7 @@ export async function restoreInputs(
   console.log(
     `restore: ${count(inputs.length, "picture")} by ${config.algo.deg} of ${run}, ${count(tiles, "tile")} of side ${side}, ${count(samples, "sample")} of ${count(ts.length, "step")}`,
   );
+  if (planned.maskLine !== null) console.log(planned.maskLine);
   const progress = createProgress("restore");
   let done = 0;
   try {
@@ -121,6 +122,7 @@ type Weights = Pick<RunParts, "priorWeights" | "startWeights">;
 /** The run's configuration with its trained network, without networks that measure. */
 const weightsOf = (config: Config, run: string): Config => ({
   ...config,
+  exp: { ...config.exp, checkpoint: run },
   htransform_model: { ...config.htransform_model, ckpt_path: path.join(run, TRANSFORM) },
   classifier: { ...config.classifier, ckpt_path: null },
   metrics: { lpips_path: null, lpips_trunk_path: null, inception_path: null },

@@ -4,6 +4,7 @@ import type { PredictionType } from "../deft/denoiser.ts";
 import { openWeights, weightSource } from "../io/weights.ts";
 import type { ParameterSet } from "../nn/parameter.ts";
 import { loadWeights, type WeightSource } from "../nn/state.ts";
+import { PRIOR } from "./prior-file.ts";
 
 export interface StartWeights {
   readonly file: string;
@@ -15,7 +16,7 @@ export interface StartWeights {
 
 /** Opens a prior's weight file. Throws a UserError that names it. */
 export async function openStart(file: string): Promise<StartWeights> {
-  const weights = await openWeights(file);
+  const weights = await openWeights(file, { option: PRIOR });
   const stated = priorNetwork(weights.metadata)["model.prediction_type"];
   const prediction = stated === "v_prediction" ? stated : "epsilon";
   return { file, prediction, source: weightSource(weights), close: () => weights.close() };
@@ -31,7 +32,7 @@ export async function loadStart(
   wanted: PredictionType,
 ): Promise<string> {
   const renewed = prediction !== wanted;
-  await loadWeights(set, renewed ? withNewOutput(source) : source, "", file);
+  await loadWeights(set, renewed ? withNewOutput(source) : source, "", `${PRIOR}: ${file}`);
   return `start: the weights of ${file}${renewed ? `, its output layer anew for ${wanted}` : ""}`;
 }
 

@@ -6,6 +6,7 @@ import { generatedMasks, makeTask, maskSizeOf, type Task, type TaskFiles } from 
 import { readKernel } from "../io/kernels.ts";
 import { openMasks } from "../io/masks.ts";
 import { openWeights } from "../io/weights.ts";
+import { formatShare } from "./format.ts";
 
 /** The task of the configuration for images of this size. Throws a UserError that names the option and its file. */
 export async function openTask(config: Config, side: number, channels: number): Promise<Task> {
@@ -17,6 +18,14 @@ export async function openTask(config: Config, side: number, channels: number): 
   };
   const masks = generatedMasks(config, side, files) ?? (await read());
   return makeTask(config, side, channels, masks, files);
+}
+
+/** The line that says what masks from a file keep: the first of `count`, 1 = kept. */
+export function maskLine(first: Float32Array, count: number): string {
+  const kept = formatShare(first.reduce((sum, v) => sum + v, 0) / first.length);
+  return count === 1
+    ? `mask: keeps ${kept} of the pixels`
+    : `masks: ${count}, the first keeps ${kept} of the pixels`;
 }
 
 /** What the task's operators are made of, other than masks. Throws a UserError that names the file. */
@@ -33,7 +42,7 @@ const GENERATOR = ["feature_extractor.", "adapter.", "recon_trunk."];
 
 async function readGenerator(file: string): Promise<KernelWizardWeights> {
   if (file === RANDOM_WEIGHTS) return randomKernelWizard();
-  const source = await openWeights(file);
+  const source = await openWeights(file, { option: "likelihood.forward_op.weights" });
   try {
     const names = source.names.filter((name) => GENERATOR.some((part) => name.startsWith(part)));
     const weights = new Map<string, { shape: readonly number[]; data: Float32Array<ArrayBuffer> }>();

@@ -6,7 +6,7 @@ import { subset, type ImageDataset } from "../deft/dataset.ts";
 import { evaluationSteps, restoreBatch, summarise, type Restored } from "../deft/evaluate.ts";
 import { classed } from "./classes.ts";
 import { openData } from "./data.ts";
-import { openTask } from "./task-files.ts";
+import { maskLine, openTask } from "./task-files.ts";
 import { formatBytes, formatCount } from "./format.ts";
 import { stopped } from "./interrupt.ts";
 import { predictedPeak } from "./memory.ts";
@@ -79,6 +79,8 @@ function describe(
   console.log(
     `task: ${config.algo.deg}, noise sigma_y ${sigma} on [-1, 1] (${sigma / 2} on [0, 1]); ${data.train.name}, ${pictures(data.train)} pictures to learn from, ${pictures(data.validation)} held out, side ${data.train.side}`,
   );
+  const { masks } = run.task;
+  if (masks?.count !== undefined) console.log(maskLine(masks.mask(0), masks.count));
   console.log(
     `networks: frozen prior ${formatCount(prior)} parameters, h-transform ${formatCount(h)} (${((100 * h) / prior).toFixed(1)} %), ${run.totalSteps} steps of ${config.algo.finetune_args.batch_size}`,
   );

@@ -19,9 +19,10 @@ import { smallestSide } from "../nn/trunks.ts";
 import { EncoderUNet } from "../nn/unet.ts";
 import { loadWeights, type WeightSource } from "../nn/state.ts";
 import type { Engine } from "../tensor/index.ts";
-import { priorFile } from "./prior-file.ts";
+import { PRIOR, priorFile } from "./prior-file.ts";
+import { checkKind } from "./weight-kind.ts";
 
-/** Weights and the name to give them in messages. */
+/** Weights and what messages call them: the option and its file. */
 export interface NamedWeights {
   readonly file: string;
   readonly source: WeightSource;
@@ -49,11 +50,13 @@ export type RunWeights = Pick<
 
 export type Run = Awaited<ReturnType<typeof setUpRun>>;
 
-/** Opens the weight files of a run for as long as `fn` runs. Throws a UserError that names the file. */
+/** Opens the weight files of a run for as long as `fn` runs. Throws a UserError that names option and file. */
 export function withRunWeights<T>(config: Config, fn: (weights: RunWeights) => Promise<T>): Promise<T> {
   return whileOpen(async (open, openOrNull) => {
-    const priorWeights = await open(priorFile(config.model.name, config.model.ckpt_path) ?? "");
-    const startWeights = await openOrNull(config.htransform_model.ckpt_path);
+    const priorWeights = await open(PRIOR, priorFile(config.model.name, config.model.ckpt_path) ?? "");
+    const option = config.exp.checkpoint === null ? "htransform_model.ckpt_path" : "--checkpoint";
+    const startWeights = await openOrNull(option, config.htransform_model.ckpt_path);
+    if (startWeights) checkKind(startWeights.source.names, "transform", startWeights.file);
     return fn({ priorWeights, startWeights, ...(await metricWeights(config, openOrNull)) });
   });
 }
@@ -63,29 +66,29 @@ export function withMetricWeights<T>(config: Config, fn: (weights: MetricWeights
   return whileOpen(async (_, openOrNull) => fn(await metricWeights(config, openOrNull)));
 }
 
-type OpenOrNull = (file: string | null) => Promise<NamedWeights | null>;
+type Open = (option: string, file: string) => Promise<NamedWeights>;
+type OpenOrNull = (option: string, file: string | null) => Promise<NamedWeights | null>;
 
 async function metricWeights(config: Config, openOrNull: OpenOrNull): Promise<MetricWeights> {
-  const heads = await openOrNull(config.metrics.lpips_path);
+  const { lpips_path, lpips_trunk_path: trunk, inception_path } = config.metrics;
+  const heads = await openOrNull("metrics.lpips_path", lpips_path);
   return {
-    inceptionWeights: await openOrNull(config.metrics.inception_path),
-    classifierWeights: await openOrNull(config.classifier.ckpt_path),
-    lpipsWeights: heads && { heads, trunk: await openOrNull(config.metrics.lpips_trunk_path) },
+    inceptionWeights: await openOrNull("metrics.inception_path", inception_path),
+    classifierWeights: await openOrNull("classifier.ckpt_path", config.classifier.ckpt_path),
+    lpipsWeights: heads && { heads, trunk: await openOrNull("metrics.lpips_trunk_path", trunk) },
   };
 }
 
 /** Closes what `fn` opened. */
-async function whileOpen<T>(
-  fn: (open: (file: string) => Promise<NamedWeights>, openOrNull: OpenOrNull) => Promise<T>,
-): Promise<T> {
+async function whileOpen<T>(fn: (open: Open, openOrNull: OpenOrNull) => Promise<T>): Promise<T> {
   const opened: WeightFile[] = [];
-  const open = async (file: string): Promise<NamedWeights> => {
-    const weights = await openWeights(file);
+  const open: Open = async (option, file) => {
+    const weights = await openWeights(file, { option });
     opened.push(weights);
-    return { file, source: weightSource(weights) };
+    return { file: `${option}: ${file}`, source: weightSource(weights) };
   };
   try {
-    return await fn(open, async (file) => (file === null ? null : open(file)));
+    return await fn(open, async (option, file) => (file === null ? null : open(option, file)));
   } finally {
     for (const weights of opened) await weights.close();
   }

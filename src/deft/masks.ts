@@ -5,6 +5,8 @@ export interface MaskSource {
   readonly name: string;
   readonly height: number;
   readonly width: number;
+  /** How many there are before they begin anew; not stated of masks that are drawn. */
+  readonly count?: number;
   mask(index: number): Float32Array;
 }
 

@@ -20,6 +20,8 @@ export interface Task {
   readonly condition: ConditionOptions;
   /** What the h-transform sees as if the measurement had noise of this σ. */
   conditionFor(sigmaY: number): ConditionOptions;
+  /** Which pixels are kept; null where the task takes no masks. */
+  readonly masks: MaskSource | null;
   /** The operator of a batch; `indices` says which mask each picture gets. */
   operator(engine: Engine, indices: readonly number[]): Operator;
   /** Frees what operators share from batch to batch (weights of networks). */
@@ -77,12 +79,13 @@ export function makeTask(
     ...{ sigmaY: sigma, useX0hat, useLoggrad, convention },
     ...(scaled ? { gain: (t: number) => guidanceGain(schedule.alphaBar(t), sigma, invNorm) } : {}),
   });
-  const { scale } = operatorOf(deg);
+  const { scale, isMasked } = operatorOf(deg);
   return {
     name: deg,
     title: described(parts, (kind) => kind.title),
     effect: described(parts, (kind) => kind.effect),
     scale: scale !== null && parts.length === 1 ? scale : null,
+    masks: isMasked ? masks : null,
     condition: conditionFor(sigmaY ?? 0),
     conditionFor,
     operator(engine, indices) {

@@ -115,19 +115,24 @@ export function* standIns(index: number, length: number): Generator<number> {
 
 /**
  * Paths of the pictures under `root`, relative to it, in order of their UTF-16 units. Throws UserError, which
- * names `option`, where there are none.
+ * names `option` and how to pass it, where there are none.
  */
-export async function listPictures(root: string, option: string): Promise<string[]> {
-  const advice = `pass ${option}=FOLDER with png, jpg, webp, bmp, gif, tiff or avif files`;
+export async function listPictures(
+  root: string,
+  option: string,
+  pass = `${option}=FOLDER`,
+): Promise<string[]> {
+  const advice = `pass ${pass} with png, jpg, webp, bmp, gif, tiff or avif files`;
   if (root === "") throw new UserError(`${option}: no folder given; ${advice}`);
   let entries;
   try {
     entries = await readdir(root, { recursive: true, withFileTypes: true });
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const { code, path: inner = root } = error as NodeJS.ErrnoException;
     const fact =
       code === "ENOENT" ? "no such folder" : code === "ENOTDIR" ? "not a folder" : `cannot be read (${code})`;
-    throw new UserError(`${option}: ${fact}; got ${root}; ${advice}`, { cause: error });
+    const remedy = path.resolve(inner) === path.resolve(root) ? advice : "make it readable, or move it away";
+    throw new UserError(`${option}: ${fact}; got ${inner}; ${remedy}`, { cause: error });
   }
   const files = entries
     .filter((entry) => !entry.isDirectory() && FORMATS.test(entry.name) && !entry.name.startsWith("."))

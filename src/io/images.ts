@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import path from "node:path";
 import sharp from "sharp";
 import { UserError } from "../deft/errors.ts";
 import { writeAside } from "./write-aside.ts";
@@ -121,9 +122,20 @@ export async function decodeBytes(
     if (channels === 4) return { width, height, channels, data: premultiply(data) };
     throw new Error(`${channels} channels`);
   } catch (error) {
-    const reason = String(error instanceof Error ? error.message : error).split("\n")[0];
-    throw new PictureError(`${name}: not a picture that can be read; got ${reason}`, { cause: error });
+    throw new PictureError(`${name}: ${factOf(error, name)}`, { cause: error });
   }
+}
+
+/** Why a file could not be decoded, and what to do. */
+function factOf(error: unknown, name: string): string {
+  const reason = String(error instanceof Error ? error.message : error).split("\n")[0] as string;
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === "ENOENT" || code === "ENOTDIR") return "no such file; expected the path of a picture";
+  if (code === "EISDIR")
+    return `a folder; expected a picture; pass the files in it, such as ${path.join(name, "*.png")}`;
+  if (reason.includes("unsupported image format"))
+    return "not a picture; expected png, jpg, webp, bmp, gif, tiff or avif";
+  return `not a picture that can be read; got ${reason}`;
 }
 
 function premultiply(rgba: Uint8Array): Float32Array {

@@ -4,7 +4,7 @@ import { unzipSync } from "fflate";
 import { UserError } from "../deft/errors.ts";
 import type { MaskSource } from "../deft/masks.ts";
 import { listPictures } from "./image-folder.ts";
-import { decode } from "./images.ts";
+import { decode, PictureError } from "./images.ts";
 import { parseNpy } from "./npy.ts";
 
 const OPTION = "likelihood.forward_op.mask_filename";
@@ -37,8 +37,7 @@ export async function openMasks(
     );
   }
   return {
-    name: path.basename(file),
-    ...{ height: rows, width: columns },
+    ...{ name: path.basename(file), height: rows, width: columns, count },
     mask: (index) => {
       const { width, height, kept } = at(index % count);
       const out = new Float32Array(rows * columns);
@@ -66,7 +65,7 @@ export interface StoredMasks {
   at(index: number): StoredMask;
 }
 
-/** The masks of a file or folder as they are; of a folder those whose names `wanted` takes. Throws UserError. */
+/** The masks of a file or folder as they are; of a folder those whose names `wanted` takes. Throws a UserError, also for one that keeps no pixel. */
 export async function readMasks(
   file: string,
   key: string = DEFAULT_MASK_KEY,
@@ -78,15 +77,37 @@ export async function readMasks(
   if (file.toLowerCase().endsWith(".npz") && info.isFile()) return readNpz(file, key);
   const names = info.isDirectory() ? (await listPictures(file, OPTION)).filter(wanted) : null;
   const masks: StoredMask[] = [];
-  for (const name of names?.map((inner) => path.join(file, inner)) ?? [file]) {
-    const { width, height, channels, data } = await decode(name);
-    // A folder may hold thousands: a bit a pixel is kept.
-    const bits = new Uint8Array(Math.ceil((width * height) / 8));
-    for (let pixel = 0; pixel < width * height; pixel++)
-      if (data[pixel * channels]! > 127) bits[pixel >> 3]! |= 1 << (pixel & 7);
-    masks.push({ width, height, kept: (pixel) => (bits[pixel >> 3]! & (1 << (pixel & 7))) !== 0 });
-  }
+  for (const name of names?.map((inner) => path.join(file, inner)) ?? [file])
+    masks.push(await readMask(name));
   return { count: masks.length, names, at: (index) => masks[index]! };
+}
+
+/** By so much may the channels of a grey picture differ after lossy compression. */
+const MOST_COLOUR = 16;
+
+/** A picture as a mask; transparent pixels are black. Throws UserError. */
+async function readMask(file: string): Promise<StoredMask> {
+  const { width, height, channels, data } = await decode(file).catch((error: unknown) => {
+    throw error instanceof PictureError
+      ? new UserError(`${OPTION}: ${error.message}; pass a picture, a folder of them or an .npz`, {
+          cause: error,
+        })
+      : error;
+  });
+  // A folder may hold thousands: a bit a pixel is kept.
+  const bits = new Uint8Array(Math.ceil((width * height) / 8));
+  for (let pixel = 0; pixel < width * height; pixel++) {
+    const at = pixel * channels;
+    const [r, g, b] = [data[at]!, data[at + 1]!, data[at + 2]!];
+    if (Math.max(r, g, b) - Math.min(r, g, b) > MOST_COLOUR)
+      throw new UserError(
+        `${OPTION}: ${file}: a picture in colour; expected a grey one, white where pixels are kept, black where they are missing`,
+      );
+    if (g > 127) bits[pixel >> 3]! |= 1 << (pixel & 7);
+  }
+  if (bits.every((byte) => byte === 0))
+    throw new UserError(`${OPTION}: ${file}: keeps no pixel; expected white where pixels are kept`);
+  return { width, height, kept: (pixel) => (bits[pixel >> 3]! & (1 << (pixel & 7))) !== 0 };
 }
 
 async function readNpz(file: string, key: string): Promise<StoredMasks> {
@@ -128,6 +149,10 @@ async function readNpz(file: string, key: string): Promise<StoredMasks> {
     );
   }
   const { side, packed, count, bytesEach } = layout;
+  const isMissing = packed ? (byte: number) => byte === 0xff : (byte: number) => byte !== 0;
+  for (let index = 0; index < count; index++)
+    if (data.subarray(index * bytesEach, (index + 1) * bytesEach).every(isMissing))
+      throw wrong(`mask ${index} of "${key}" keeps no pixel; expected 0 where pixels are kept`);
   const at = (index: number): StoredMask => {
     const start = index * bytesEach;
     const missing = (pixel: number): number =>

@@ -6,7 +6,9 @@ import {
   encodeHeader,
   fromF32,
   headerLength,
+  isSafetensors,
   parseHeader,
+  SAFETENSORS_START,
   tensorBytes,
   toF32,
   viewRaw,
@@ -46,37 +48,43 @@ interface Contents {
 export interface OpenOptions {
   /** All tensors of a PyTorch file under their full names, not only those of its table of weights (weightTable). */
   readonly all?: boolean;
+  /** The option that named the file, for messages. */
+  readonly option?: string;
 }
 
 const EXPECTED = "pass the path of a .safetensors file or of one that torch.save wrote";
 
 /**
  * Opens a safetensors or PyTorch file (zip or legacy), told apart by their first bytes, and checks it against its size. Nothing
- * in it is executed. Throws UserError, which names the file.
+ * in it is executed. Throws UserError, which names the option and the file.
  */
-export async function openWeights(file: string, options: OpenOptions = {}): Promise<WeightFile> {
+export async function openWeights(
+  file: string,
+  { all = false, option }: OpenOptions = {},
+): Promise<WeightFile> {
+  const what = option === undefined ? file : `${option}: ${file}`;
   let handle: FileHandle;
   try {
     handle = await open(file, "r");
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const fact = code === "ENOENT" ? "no such file" : `cannot be opened (${code})`;
-    throw new UserError(`${file}: ${fact}; ${EXPECTED}`, { cause: error });
+    throw new UserError(`${what}: ${fact}; ${EXPECTED}`, { cause: error });
   }
   try {
     const info = await handle.stat();
-    if (!info.isFile()) throw new UserError(`${file}: not a file; ${EXPECTED}`);
+    if (!info.isFile()) throw new UserError(`${what}: not a file; ${EXPECTED}`);
     const source = fileSource(handle, info.size);
-    const first = await source.read(0, Math.min(TORCH_START, source.size));
-    const contents = isTorch(first)
-      ? await torchContents(source, options.all ?? false)
-      : await safetensorsContents(source);
-    return weightFile(file, handle, contents);
+    const first = await source.read(0, Math.min(Math.max(TORCH_START, SAFETENSORS_START), source.size));
+    if (!isTorch(first) && !isSafetensors(first))
+      throw new UserError(`${what}: not a weight file; expected safetensors or what torch.save wrote`);
+    const contents = isTorch(first) ? await torchContents(source, all) : await safetensorsContents(source);
+    return weightFile(what, handle, contents);
   } catch (error) {
     await handle.close();
-    if (error instanceof CheckpointError) throw new UserError(`${file}: ${error.message}`, { cause: error });
+    if (error instanceof CheckpointError) throw new UserError(`${what}: ${error.message}`, { cause: error });
     if (error instanceof UserError) throw error;
-    throw new UserError(`${file}: cannot be read; got ${String(error)}`, { cause: error });
+    throw new UserError(`${what}: cannot be read; got ${String(error)}`, { cause: error });
   }
 }
 
@@ -101,10 +109,10 @@ async function torchContents(source: ByteSource, all: boolean): Promise<Contents
   return { tensors: new Map(readable), metadata: plainValues(parsed.root) };
 }
 
-function weightFile(file: string, handle: FileHandle, { tensors, metadata }: Contents): WeightFile {
+function weightFile(what: string, handle: FileHandle, { tensors, metadata }: Contents): WeightFile {
   const info = (name: string) => {
     const found = tensors.get(name);
-    if (!found) throw new UserError(`${file}: no tensor ${quoted(name)}; deft inspect lists what it holds`);
+    if (!found) throw new UserError(`${what}: no tensor ${quoted(name)}; deft inspect lists what it holds`);
     return found;
   };
   return {

@@ -54,6 +54,12 @@ export const MAX_HEADER_BYTES = 100_000_000;
 /** More axes than array libraries have and more tensors than networks: a lying header must not fill the memory. */
 const LIMITS = { depth: 3, arrayLength: 64, objectSize: 200_000 };
 
+/** Bytes that isSafetensors looks at. */
+export const SAFETENSORS_START = 9;
+
+/** Whether a file may be safetensors by its first bytes: the header is a JSON object that begins right after its length. */
+export const isSafetensors = (first: Uint8Array): boolean => first[8] === 0x7b;
+
 /** Length of the header in bytes from the file's first 8. Throws CheckpointError where it cannot be one. */
 export function headerLength(first8: Uint8Array, fileSize: number): number {
   if (first8.length < 8)

@@ -33,7 +33,7 @@ export function initialise(set: ParameterSet, seed: number): void {
 
 /**
  * Loads every parameter from `source`, whose names are the parameters' with `prefix` before them. Strict: missing,
- * unexpected (under the prefix) and misshaped entries are all named in one CheckpointError before anything is written.
+ * unexpected (under the prefix) and misshaped entries are counted in one CheckpointError, a few named, before anything is written.
  */
 export async function loadWeights(
   set: ParameterSet,
@@ -52,16 +52,16 @@ export async function loadWeights(
     .map(
       ({ p, shape }) => `${prefix}${p.name} is ${showShape(shape)}, the network takes ${showShape(p.shape)}`,
     );
-  const some = (list: readonly string[]) =>
-    `${list.slice(0, 3).join(", ")}${list.length > 3 ? ` and ${list.length - 3} more` : ""}`;
+  const some = (list: readonly string[], most: number) =>
+    `${list.length} (${list.slice(0, most).join(", ")}${list.length > most ? ", …" : ""})`;
   const problems = [
-    missing.length > 0 ? `missing ${some(missing)}` : "",
-    unexpected.length > 0 ? `unexpected ${some(unexpected)}` : "",
-    misshaped.length > 0 ? some(misshaped) : "",
+    missing.length > 0 ? `missing ${some(missing, 2)}` : "",
+    unexpected.length > 0 ? `unexpected ${some(unexpected, 2)}` : "",
+    misshaped.length > 0 ? `of another shape ${some(misshaped, 1)}` : "",
   ].filter(Boolean);
   if (problems.length > 0)
     throw new CheckpointError(
-      `${what}: does not fit the network: ${problems.join("; ")}; check the model's channels, channel_mult and attention options`,
+      `${what}: does not fit the network: ${problems.join("; ")}; check the file, and the model's channels, channel_mult and attention options`,
     );
   for (const p of set.parameters) set.write(p, await source.read(prefix + p.name));
 }

@@ -279,6 +279,41 @@ describe("the command line", () => {
     expect(help.code).toBe(0);
     expect(help.out).toContain("algo.finetune_args.max_steps (integer | null)");
     expect(help.out).toBe((await run("train", "--help")).out);
+    for (const command of ["inspect", "info"])
+      for (const words of [
+        [command, "--help"],
+        [command, "-h"],
+        ["help", command],
+      ])
+        expect(await run(...words)).toMatchObject({
+          code: 0,
+          out: expect.stringContaining(`deft ${command} `),
+          err: "",
+        });
+    for (const word of ["--version", "-v", "version"])
+      expect((await run(word)).out).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  it("takes options without a command as those of train", async () => {
+    for (const words of [["exp.seed=3", "model=phantoms"], SECOND]) {
+      const ran = await run(...words, "--dry-run");
+      expect(ran.code).toBe(0);
+      expect(ran.out).toContain("finetune_args:");
+      expect(ran).toEqual(await run("train", ...words, "--dry-run"));
+    }
+    expect((await run("exp.sead=3")).err).toMatch(/nearest is exp\.seed; all: deft train --help\n$/);
+  });
+
+  it("an unknown word is answered in the words of its command", async () => {
+    expect((await run("sample", "sample.num_sample=3")).err).toMatch(
+      /nearest is sample\.num_samples; all: deft sample --help\n$/,
+    );
+    expect((await run("pretrain", "step=3")).err).toMatch(
+      /nearest is pretrain\.steps; all: deft pretrain --help\n$/,
+    );
+    expect((await run("train", "--exp.seed=3")).err).toMatch(
+      /nearest is exp\.seed; all: deft train --help\n$/,
+    );
   });
 
   it("train --dry-run prints the configuration, with the network of the prior's own file", async () => {

@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { writePng } from "../../src/io/images.ts";
+import { writeWeights } from "../../src/io/weights.ts";
 import { errorsOf, runProgram } from "../helpers/program.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
 import { npy, writeNpz } from "../helpers/write-npz.ts";
@@ -16,11 +17,20 @@ beforeAll(async () => {
   writeNpz(at("masks.npz"), { other: npy([1, 8, 1], new Uint8Array(8)) });
   mkdirSync(at("empty"));
   const kernel = Buffer.from(new Float64Array([1, 0.5, 0.5]).buffer);
+  const bias = { dtype: "F32", shape: [2], data: new Float32Array(2) } as const;
+  await writeWeights(at("other.safetensors"), [
+    { ...bias, name: "a" },
+    { ...bias, name: "out.2.bias" },
+  ]);
+  await writeWeights(at("transform.safetensors"), [{ ...bias, name: "log_likelihood_scaling.0.bias" }]);
   writeFileSync(at("two.npy"), npy([1, 3], kernel, "<f8"));
 });
 
 const forward = "likelihood.forward_op";
 const mask = (name: string): string[] => ["algo.deg=inp", `${forward}.mask_filename=${at(name)}`];
+const PRIOR = path.resolve("assets/prior-phantoms.safetensors");
+const MISFIT =
+  /model\.ckpt_path: .*other\.safetensors: does not fit the network: missing \d+ \([\w.]+, [\w.]+, …\); unexpected 1 \(a\); of another shape 1 \(out\.2\.bias is \[2\], the network takes \[3\]\); check the file/;
 const cases: readonly (readonly [name: string, words: () => string[], message: RegExp])[] = [
   ["a mask of another size", () => mask("wide.png"), /mask_filename: .*20x10; expected 32x32, or a whole/],
   ["a mask that is no picture", () => mask("text.png"), /text\.png: not a picture/],
@@ -44,14 +54,34 @@ const cases: readonly (readonly [name: string, words: () => string[], message: R
   [
     "a batch beyond memory",
     () => ["algo.finetune_args.batch_size=1000000000"],
-    /one of the sizes is too large for this machine's memory; .*expected a smaller batch/,
+    /one of the sizes is too large for this machine's memory; got algo\.finetune_args\.batch_size=1000000000; .*expected a smaller batch/,
   ],
   [
     "angles beyond reason",
     () => ["algo.deg=ct", `${forward}.num_angles=100000000`],
     /num_angles: wrong value; got 100000000; expected an integer at least 1 and at most 10000/,
   ],
-  ["weights that are none", () => [`metrics.inception_path=${at("text.png")}`], /text\.png: /],
+  [
+    "weights that are none",
+    () => [`metrics.inception_path=${at("text.png")}`],
+    /metrics\.inception_path: .*text\.png: not a weight file; expected safetensors or what torch\.save wrote$/,
+  ],
+  [
+    "a prior that is a kernel",
+    () => [`model.ckpt_path=${at("two.npy")}`],
+    /model\.ckpt_path: .*two\.npy: not a weight file; expected safetensors or what torch\.save wrote$/,
+  ],
+  [
+    "a prior as an h-transform",
+    () => [`htransform_model.ckpt_path=${PRIOR}`],
+    /htransform_model\.ckpt_path: .*prior-phantoms\.safetensors: the weights of a prior; expected those of an h-transform; pass this file as model\.ckpt_path=FILE$/,
+  ],
+  [
+    "an h-transform as a prior",
+    () => [`model.ckpt_path=${at("transform.safetensors")}`],
+    /model\.ckpt_path: .*: the weights of an h-transform; expected those of a prior; pass this file as htransform_model\.ckpt_path=FILE$/,
+  ],
+  ["a prior that does not fit", () => [`model.ckpt_path=${at("other.safetensors")}`], MISFIT],
   [
     "a name outside",
     () => ["exp.name=../x"],
@@ -59,15 +89,20 @@ const cases: readonly (readonly [name: string, words: () => string[], message: R
   ],
 ];
 
+async function expectRefused(words: readonly string[], message: RegExp): Promise<void> {
+  const cwd = temporaryFolder();
+  const ran = await runProgram(cwd, words);
+  const lines = errorsOf(ran);
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).toMatch(/^deft: /);
+  expect(lines[0]).toMatch(message);
+  expect(ran.status).toBe(1);
+  expect(readdirSync(cwd), "nothing is left behind").toEqual([]);
+}
+
 describe("train", () => {
-  it.each(cases)("%s", async (_name, words, message) => {
-    const cwd = temporaryFolder();
-    const ran = await runProgram(cwd, ["train", ...words()]);
-    const lines = errorsOf(ran);
-    expect(lines).toHaveLength(1);
-    expect(lines[0]).toMatch(/^deft: /);
-    expect(lines[0]).toMatch(message);
-    expect(ran.status).toBe(1);
-    expect(readdirSync(cwd), "nothing is left behind").toEqual([]);
-  });
+  it.each(cases)("%s", (_name, words, message) => expectRefused(["train", ...words()], message));
 });
+
+it("pretrain: weights to start from that do not fit", () =>
+  expectRefused(["pretrain", `model.ckpt_path=${at("other.safetensors")}`], MISFIT));

@@ -106,15 +106,43 @@ test("a run's folder: a row for samples, means and each algorithm; companions ar
   await evaluate([`exp.root=${folder}`, "exp.samples_root=.", "exp.name=run", "exp.overwrite=true"]);
 });
 
+test("what restore num_samples= leaves: a row for samples, one for means, no maps", async () => {
+  const [original, sample, mean] = [values(13), values(14), values(15)];
+  await write(at("restored", "x.png"), sample);
+  await write(at("restored", "x_mean.png"), mean);
+  await write(at("restored", "x_std.png"), values(16, SIDE * SIDE));
+  // A picture of its own: nothing lies there under the name without _mean.
+  await write(at("restored", "y_mean.png"), sample);
+  for (const name of ["x", "y_mean"]) await write(at("first", `${name}.png`), original);
+  await evaluate([at("restored"), "--against", at("first")]);
+  const { metrics } = metricsIn("restored");
+  expect(Object.keys(metrics)).toEqual(["samples", "means"]);
+  expect(metrics["samples"]?.["psnr"]).toBeCloseTo(psnrOf(sample, original), 4);
+  expect(metrics["means"]?.["psnr"]).toBeCloseTo(psnrOf(mean, original), 4);
+  // An original of just that name makes it a sample.
+  for (const name of ["x_mean", "x_std"]) await write(at("first", `${name}.png`), mean);
+  const { rows } = await planEvaluation({ samples: at("restored"), against: at("first"), classes: null });
+  expect([...rows].map(([row, { length }]) => [row, length])).toEqual([["samples", 4]]);
+});
+
 test("what cannot be measured is said in a line, and nothing is written", async () => {
   const none = at("alone");
   await write(path.join(none, "x.png"), values(8));
   const against = (name: string) => evaluate([none, "--against", at(name)]);
   await expect(evaluate([])).rejects.toThrow("evaluate: no folder given");
+  await expect(evaluate([at("nowhere")])).rejects.toThrow(
+    `evaluate: no such folder; got ${at("nowhere")}; pass deft evaluate FOLDER with png`,
+  );
   await expect(evaluate([none])).rejects.toThrow("is no run's folder; pass --against ORIGINALS");
   await expect(evaluate([none, "--against"])).rejects.toThrow("--against: no value");
   await expect(evaluate([none, none])).rejects.toThrow("evaluate: one folder at a time");
   await expect(against("nowhere")).rejects.toThrow("--against: no such folder");
+  await expect(evaluate([none, "metrics.lpips=x"])).rejects.toThrow(
+    "metrics.lpips: no such key; nearest is metrics.lpips_path; all: deft evaluate --help",
+  );
+  await expect(evaluate([none, "--agianst=x"])).rejects.toThrow(
+    "expected KEY=VALUE, --against, --adapter, --dry-run, --help; nearest is --against; all: deft evaluate",
+  );
   await expect(evaluate([none, "algo=dps"])).rejects.toThrow("algo.name: evaluate samples nothing");
   await expect(evaluate([none, "metrics.lpips_path=/no/file"])).rejects.toThrow(
     "metrics.lpips_path: no such",

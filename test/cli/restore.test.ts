@@ -132,6 +132,8 @@ describe("deft restore", () => {
     const planned = await planInputs(o, {});
     const [input] = planned.inputs;
     expect(input?.plan.count).toBe(4);
+    const share = (100 * kept.filter((v) => v === 1).length) / kept.length;
+    expect(planned.maskLine).toBe(`mask: keeps ${Math.round(share)} % of the pixels`);
     // The second tile begins where the last one of a row has to.
     const second = planned.masks?.mask(1) as Float32Array;
     for (let y = 0; y < SIDE; y++)
@@ -173,7 +175,10 @@ describe("deft restore", () => {
       );
     /** What the masks keep at the corner of each picture: 1 where the bit, which stands for missing, is 0. */
     const expectKept = async (source: string, order: readonly number[]) => {
-      const { inputs, masks } = await planned(source);
+      const { inputs, masks, maskLine } = await planned(source);
+      expect(maskLine).toMatch(
+        order[0] === order[1] ? /^mask: keeps 50/ : /^masks: 2, the first keeps \d+ % of the pixels$/,
+      );
       for (const [k, { first }] of inputs.entries()) {
         const mask = masks?.mask(first) as Float32Array;
         for (let y = 0; y < SIDE; y++)
@@ -218,8 +223,13 @@ describe("deft restore", () => {
     const to = ["--checkpoint", sr4, ...out];
     await fails([small, ...to], `${small}: a picture of 7x9; expected 8x8 or more`);
     await fails([colour, ...to], `${colour}: a picture in colour; expected a grey one`);
-    await fails([grey, ...to, "--task", "inp"], "was trained for sr4; got inp");
-    await fails([grey, ...to, "algo.deg=sr2"], "was trained for sr4; got sr2");
+    await fails([grey, ...to, "--task", "inp"], `--task: ${sr4} was trained for sr4; got inp; leave --task`);
+    await fails([grey, ...to, "algo.deg=sr2"], `algo.deg: ${sr4} was trained for sr4; got sr2; leave algo`);
+    await fails([grey, ...to, "numsamples=2"], "nearest is num_samples; all: deft restore --help");
+    await fails(
+      [grey, ...to, "--num_samples=2"],
+      "--num_samples: no such flag; expected KEY=VALUE, --checkpoint, --out, --task, --adapter, --dry-run, --help; nearest is num_samples; all: deft restore --help",
+    );
     await fails([grey, ...to, "algo.sigma_y=0.2"], "algo.sigma_y: the trained run decides on it");
     await fails([grey, ...to, "num_samples=0"], "num_samples");
     await fails([grey, ...to, "likelihood.forward_op.mask_filename=m.png"], "not used with algo.deg=sr4");
@@ -231,12 +241,14 @@ describe("deft restore", () => {
     await fails([grey, ...out], "--checkpoint: not given");
     await fails([grey, "--checkpoint", sr4], "--out: not given");
     await fails([...to], "no pictures given");
-    await fails([at("no.png"), ...to], "not a picture that can be read");
+    await fails([at("no.png"), ...to], `${at("no.png")}: no such file; expected the path of a picture`);
+    await fails([folder, ...to], `${folder}: a folder; expected a picture; pass the files in it, such as`);
+    await fails([path.join(sr4, "config.yaml"), ...to], "config.yaml: not a picture; expected png, jpg");
     await fails([grey, "--checkpoint", folder, ...out], "holds no config.yaml");
     await fails([grey, "--checkpoint", inp, ...out], "mask_filename: not given");
     mkdirSync(at("twice"));
     const twin = await writePicture(path.join("twice", "grey.jpg.png"), 8, 8);
-    await fails([grey, twin.replace("grey.jpg", "none"), ...to], "not a picture that can be read");
+    await fails([grey, twin.replace("grey.jpg", "none"), ...to], "no such file");
     await fails(
       [grey, await writePicture(path.join("twice", "grey.png"), 8, 8), ...to],
       "too; restore them into two",

@@ -98,6 +98,32 @@ describe("h-transform", () => {
     expectClose(await outputOf(make(own), taped), (i) => factor(timeOf(i)) * alone[i]!);
   });
 
+  test.each([true, false])("NN has a factor of t alone, s·g none; residual %s", async (useResidual) => {
+    const nn = await outputOf(make({ useResidual: false }));
+    const { g, s } = await guided({});
+    const own = { useResidual, outputFactor: factor };
+    expectClose(
+      await outputOf(make(own)),
+      (i) => factor(timeOf(i)) * nn[i]! - (useResidual ? s(i) * g(i) : 0),
+    );
+    // In score form the whole is made noise after that.
+    const both = { ...own, epsilonBased: false, noiseFactor: (t: number) => 0.5 + t / 1000 };
+    expectClose(
+      await outputOf(make(both), true),
+      (i) => (0.5 + timeOf(i) / 1000) * (factor(timeOf(i)) * nn[i]! + (useResidual ? s(i) * g(i) : 0)),
+    );
+  });
+
+  test("htransform_model.scale_output is √ᾱ_t", () => {
+    const made = (...words: string[]) =>
+      hTransformConfig(resolveConfig(["model=imagenet256_uncond", ...words]).config, IN, 1);
+    expect(made().outputFactor).toBeUndefined();
+    const { outputFactor } = made("htransform_model.scale_output=true");
+    let product = 1;
+    for (let t = 0; t < 500; t++) product *= 1 - (1e-4 + (t * (0.02 - 1e-4)) / 999);
+    expect(outputFactor?.(499)).toBeCloseTo(Math.sqrt(product), 5);
+  });
+
   test("the configuration's factor is −√(1−ᾱ_t): a new score form is √(1−ᾱ_t) of the form of noise", async () => {
     const { config } = resolveConfig([
       ...["model=phantoms", "dataset=phantoms", "htransform_model.epsilon_based=false"],

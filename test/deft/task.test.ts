@@ -117,3 +117,15 @@ describe("training and evaluation", () => {
     expect(engine.device.pool.stats.live - start, "live bytes at the end").toBe(0);
   });
 });
+
+test("a task has masks where pixels are missing, and only there", () => {
+  for (const [deg, isMasked] of [
+    ["inp_box", true],
+    ["sr2-inp", true],
+    ["sr2", false],
+  ] as const) {
+    const { config } = resolveConfig(["model=phantoms", "dataset=phantoms", `algo.deg=${deg}`]);
+    const masks = generatedMasks(config, 32);
+    expect(makeTask(config, 32, 1, masks).masks).toBe(isMasked ? masks : null);
+  }
+});

@@ -1,6 +1,6 @@
 // What a step of training is made of: its draws, its learning rate, its moving average, and which weights predict.
 import { beforeAll, describe, expect, test } from "vitest";
-import { drawTimesteps, streamOf, streams, type Batch } from "../../src/deft/batches.ts";
+import { drawTimesteps, drawTimestepsFrom, streamOf, streams, type Batch } from "../../src/deft/batches.ts";
 import { resolveConfig } from "../../src/deft/config/resolve.ts";
 import type { Config } from "../../src/deft/config/schema.ts";
 import { epsilonFrom } from "../../src/deft/denoiser.ts";
@@ -10,7 +10,7 @@ import { scheduleOf } from "../../src/deft/networks.ts";
 import { linearOperator, type Operator } from "../../src/deft/operator.ts";
 import { Pretraining } from "../../src/deft/pretrain.ts";
 import { clippedPredict, deftPredict, sampleDdim } from "../../src/deft/sample.ts";
-import { timesteps } from "../../src/deft/schedule.ts";
+import { timestepDistribution, timesteps } from "../../src/deft/schedule.ts";
 import type { Task } from "../../src/deft/task.ts";
 import type { Trainer } from "../../src/deft/trainer.ts";
 import { ParameterSet, type Declarations } from "../../src/nn/parameter.ts";
@@ -90,6 +90,7 @@ function recorded(config: Config): {
       seen.indices.push(indices);
       return operator;
     },
+    masks: null,
     release: () => undefined,
   };
   const denoise = (xt: Tensor, t: ArrayLike<number>): Tensor => {
@@ -192,9 +193,13 @@ async function expectAverages(training: Training, kept: readonly number[]): Prom
 describe("fine-tuning", () => {
   expectNothingLeft();
 
-  test("step k has masks, timesteps, noise and measurement noise of its own, by its number", async () => {
-    const config = configOf();
+  test.each([0, 0.5])("step k draws by its number, timesteps of density ᾱ^%d", async (power) => {
+    const config = configOf(`algo.finetune_args.timestep_power=${power}`);
     const schedule = scheduleOf(config.diffusion);
+    const drawn = (count: number, step: number) =>
+      power === 0
+        ? drawTimesteps(count, 1000, SEED, step)
+        : drawTimestepsFrom(count, timestepDistribution(schedule, power), SEED, step);
     const { fineTuning, seen } = recorded(config);
     const counts = [BATCH, BATCH, 2];
     counts.forEach((count, step) => fineTuning.step(batchOf(step, count)).dispose());
@@ -205,7 +210,7 @@ describe("fine-tuning", () => {
     ]);
     for (const [step, count] of counts.entries()) {
       const { values } = batchOf(step, count);
-      const t = [...drawTimesteps(count, 1000, SEED, step)];
+      const t = [...drawn(count, step)];
       expect(seen.t[step]).toEqual(t);
       const n = normals(streams.measurement, step, count);
       expect(
@@ -221,6 +226,27 @@ describe("fine-tuning", () => {
       expect(worst(await seen.xt[step]!, xt)).toBeLessThan(5e-6);
     }
     dispose(fineTuning);
+  });
+
+  test("each picture's error has the weight ᾱ_t^(−g)", async () => {
+    const lossOf = async (power: number) => {
+      const { fineTuning, seen } = recorded(configOf(`algo.finetune_args.alpha_bar_power=${power}`));
+      const loss = await readAndDispose(fineTuning.step(batchOf(0, 2)));
+      await Promise.all(seen.y);
+      await Promise.all(seen.xt);
+      dispose(fineTuning);
+      return { loss: loss[0]!, t: seen.t[0]! };
+    };
+    const [even, half, whole] = [await lossOf(0), await lossOf(0.5), await lossOf(1)];
+    const schedule = scheduleOf(configOf().diffusion);
+    const [a, b] = even.t.map((t) => schedule.alphaBar(t)) as [number, number];
+    // The errors of the two, from g = 0 and g = 1.
+    const first = (2 * whole.loss - (2 * even.loss) / b) / (1 / a - 1 / b);
+    const second = 2 * even.loss - first;
+    expect(first).toBeGreaterThan(0.01);
+    expect(second).toBeGreaterThan(0.01);
+    const wanted = (first / Math.sqrt(a) + second / Math.sqrt(b)) / 2;
+    expect(Math.abs(half.loss / wanted - 1)).toBeLessThan(1e-4);
   });
 
   test.each([true, false])("annealing %s: the learning rate", async (annealing) => {

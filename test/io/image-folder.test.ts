@@ -1,7 +1,9 @@
 import { mkdirSync, writeFileSync } from "node:fs";
+import promises from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import path from "node:path";
 import sharp from "sharp";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import { UserError } from "../../src/deft/errors.ts";
 import { openImageFolder } from "../../src/io/image-folder.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
@@ -106,6 +108,21 @@ describe("openImageFolder", () => {
       expect(failure).toBeInstanceOf(UserError);
       expect((failure as Error).message).toMatch(/^dataset\.root: /);
       expect((failure as Error).message).toContain(folder);
+    }
+  });
+
+  it("names the sub-folder that cannot be read", async () => {
+    const inner = path.join(root, "n01");
+    const denied = Object.assign(new Error("denied"), { code: "EACCES", path: inner });
+    const readdir = vi.spyOn(promises, "readdir").mockRejectedValue(denied);
+    syncBuiltinESMExports();
+    try {
+      await expect(openImageFolder(root, { side: 4 })).rejects.toThrow(
+        `dataset.root: cannot be read (EACCES); got ${inner}; make it readable, or move it away`,
+      );
+    } finally {
+      readdir.mockRestore();
+      syncBuiltinESMExports();
     }
   });
 });

@@ -88,7 +88,42 @@ describe("openMasks", () => {
     await expect(openMasks(at("half.png"), { height: 16, width: 16 })).rejects.toThrow(
       "a mask of 8x8; expected 16x16",
     );
-    writeFileSync(at("notes.md"), "x");
-    await expect(openMasks(at("notes.md"), { height: 4, width: 4 })).rejects.toThrow(/notes\.md/);
+    for (const name of ["notes.md", "mask.npy"]) {
+      writeFileSync(at(name), "x");
+      await expect(openMasks(at(name), { height: 4, width: 4 })).rejects.toThrow(
+        `mask_filename: ${at(name)}: not a picture; expected png, jpg, webp, bmp, gif, tiff or avif; pass a picture, a folder`,
+      );
+    }
+  });
+
+  it("refuses what keeps nothing and pictures in colour; transparent is black", async () => {
+    const own = temporaryFolder();
+    const write = async (name: string, rgba: readonly number[]): Promise<string> => {
+      const pixels = Buffer.from(Array.from({ length: 16 }, () => rgba).flat());
+      pixels.set([255, 255, 255, rgba[3]!], 4);
+      const file = path.join(own, name);
+      await sharp(pixels, { raw: { width: 4, height: 4, channels: 4 } })
+        .png()
+        .toFile(file);
+      return file;
+    };
+    const open = (file: string, key = "m") => openMasks(file, { height: 4, width: 4, key });
+    const clear = await write("clear.png", [255, 255, 255, 0]);
+    await expect(open(clear)).rejects.toThrow(`${clear}: keeps no pixel; expected white where`);
+    const red = await write("red.png", [200, 40, 40, 255]);
+    await expect(open(red)).rejects.toThrow(`${red}: a picture in colour; expected a grey one`);
+    // As lossy compression leaves black.
+    const nearly = await write("nearly.png", [9, 0, 4, 255]);
+    const mask = await open(nearly);
+    expect([...mask.mask(0)]).toEqual(Array.from({ length: 16 }, (_, i) => Number(i === 1)));
+    expect(mask.count).toBe(1);
+    const half = Array.from({ length: 64 }, (_, i) => Number(i % 2 === 0));
+    const nothing = new Array<number>(64).fill(1);
+    const file = npz("none.npz", {
+      p: npy([2, 8, 1], packBits([...half, ...nothing])),
+      m: npy([1, 8, 8], Uint8Array.from(nothing)),
+    });
+    await expect(open(file, "p")).rejects.toThrow('mask 1 of "p" keeps no pixel; expected 0 where');
+    await expect(open(file)).rejects.toThrow('mask 0 of "m" keeps no pixel');
   });
 });

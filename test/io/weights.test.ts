@@ -61,6 +61,20 @@ describe("writeWeights and openWeights", () => {
     expect(readdirSync(path.dirname(file))).toEqual(["w.safetensors"]);
   });
 
+  it("says what is no weight file, with the option that named it", async () => {
+    const other = path.join(folder, "photo.jpg");
+    const claims = Buffer.concat([Buffer.from(new BigUint64Array([1n << 40n]).buffer), Buffer.from("{}")]);
+    for (const bytes of ["", "\xff\xd8\xff\xe0\0\x10JFIF\0\x01", "\x93NUMPY\x01\0v\0{'descr'"]) {
+      writeFileSync(other, bytes, "latin1");
+      await expect(openWeights(other, { option: "model.ckpt_path" })).rejects.toThrow(
+        `model.ckpt_path: ${other}: not a weight file; expected safetensors or what torch.save wrote`,
+      );
+    }
+    // One that begins as safetensors but lies is told as such.
+    writeFileSync(other, claims);
+    await expect(openWeights(other)).rejects.toThrow(`${other}: safetensors: header of 1099511627776 bytes`);
+  });
+
   it("names a file that cannot be used", async () => {
     const cut = path.join(folder, "cut.safetensors");
     writeFileSync(cut, readFileSync(file).subarray(0, -1));

@@ -5,6 +5,7 @@ import { configured } from "./configured.ts";
 
 /** `deft compare`. Throws UserError. */
 export const compare = configured({
+  command: "compare",
   usage:
     "deft compare [--checkpoint RUN_FOLDER] [OPTIONS]: several algorithms on one task, with the same measurements and seeds",
   reads: (group) => !["pretrain", "finetune_dataset", "sample"].includes(group),

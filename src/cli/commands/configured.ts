@@ -1,10 +1,11 @@
-import { parseArguments } from "../../deft/config/arguments.ts";
+import { configurationOf, parseArguments } from "../../deft/config/arguments.ts";
 import { helpText } from "../../deft/config/help.ts";
 import type { Resolved } from "../../deft/config/resolve.ts";
 import type { Config } from "../../deft/config/schema.ts";
 import { configToYaml } from "../run-folder.ts";
 
 interface Configured {
+  readonly command: string;
   readonly usage: string;
   /** Whether the command reads this group of keys. */
   readonly reads: (group: string) => boolean;
@@ -16,9 +17,9 @@ interface Configured {
 
 /** A command whose arguments are a configuration, with --help and --dry-run. */
 export const configured =
-  ({ usage, reads, resolve, check, run }: Configured) =>
+  ({ command, usage, reads, resolve, check, run }: Configured) =>
   async (args: readonly string[]): Promise<void> => {
-    if (parseArguments(args).flags.help) {
+    if (parseArguments(args, configurationOf(command, reads)).flags.help) {
       process.stdout.write(helpText(usage, reads));
       return;
     }

@@ -15,10 +15,16 @@ const USAGE =
 /** Options that have a say here. */
 const OWN = /^(metrics|classifier)\.|^exp\.(name|root|samples_root|classes|overwrite)$|^adapter$/;
 
+const VOCABULARY = {
+  command: "evaluate",
+  flags: ["--against", "--adapter", "--dry-run", "--help"],
+  keys: [...fields.keys()].filter((key) => OWN.test(key)),
+};
+
 /** `deft evaluate`: pictures and options are checked before anything is loaded that needs a GPU. Throws UserError. */
 export async function evaluate(args: readonly string[]): Promise<void> {
   const { folders, against, rest } = splitWords(args);
-  const { explicit, flags } = parseArguments(rest);
+  const { explicit, flags } = parseArguments(rest, VOCABULARY);
   if (flags.help) {
     process.stdout.write(help());
     return;

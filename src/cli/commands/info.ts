@@ -14,9 +14,14 @@ const shownLimits = [
   "maxComputeWorkgroupsPerDimension",
 ] as const;
 
+const USAGE =
+  "deft info [--adapter NAME]: show the adapter that a run would take (auto, hardware, lavapipe or swiftshader: that one), its features and limits, and the versions in use";
+
 /** Prints the adapter, its features and limits, and versions to stdout. `args`: the words after `info`. Throws UserError. */
 export async function info(args: readonly string[]): Promise<void> {
-  const opened = await openGpu(adapterChoice(readFlag(args)));
+  const { adapter: wanted, help } = readFlags(args);
+  if (help) return console.log(USAGE);
+  const opened = await openGpu(adapterChoice(wanted));
   const { adapter, languageFeatures } = opened;
   const { subgroupMinSize, subgroupMaxSize } = adapter.info;
   const rows: [string, string | number | undefined][] = [
@@ -33,9 +38,10 @@ export async function info(args: readonly string[]): Promise<void> {
   closeGpu();
 }
 
-function readFlag(args: readonly string[]): string | undefined {
+function readFlags(args: readonly string[]): { readonly adapter?: string; readonly help?: boolean } {
   try {
-    return parseArgs({ args: [...args], options: { adapter: { type: "string" } } }).values.adapter;
+    const options = { adapter: { type: "string" }, help: { type: "boolean", short: "h" } } as const;
+    return parseArgs({ args: [...args], options }).values;
   } catch (error) {
     const fact = error instanceof Error ? error.message.split("\n")[0] : String(error);
     throw new UserError(`info: ${fact}; expected deft info [--adapter NAME]`);

@@ -3,12 +3,15 @@ import { UserError } from "../../deft/errors.ts";
 import { quoted } from "../../nn/strict-json.ts";
 import { openWeights } from "../../io/weights.ts";
 
+const USAGE =
+  "deft inspect FILE: list the tensors of a weight file, safetensors or what torch.save wrote: type, shape, count and name of each, their total, and what else the file states";
+
 /** Prints each tensor's type, shape, count and name, the total and the metadata. Throws UserError. */
 export async function inspect(args: readonly string[]): Promise<void> {
   const [file, ...rest] = args;
-  if (file === undefined || rest.length > 0) {
-    throw new UserError(`inspect: takes one file; got ${args.length}; usage: deft inspect FILE`);
-  }
+  if (args.some((word) => word === "--help" || word === "-h")) return console.log(USAGE);
+  if (file === undefined || rest.length > 0)
+    throw new UserError(`inspect: takes one file; got ${args.length}; expected deft inspect FILE`);
   const weights = await openWeights(file, { all: true });
   await weights.close();
   const rows = weights.names.map((name) => {

@@ -4,6 +4,7 @@ import { configured } from "./configured.ts";
 
 /** `deft pretrain`: trains a prior, from scratch or from `model.ckpt_path`, resumable. Throws UserError. */
 export const pretrain = configured({
+  command: "pretrain",
   usage:
     "deft pretrain [OPTIONS]: train a prior on a data set (model=embedded, model=phantoms, or dataset.root=FOLDER)",
   reads: (group) => ["pretrain", "model", "dataset", "diffusion", "exp", "adapter"].includes(group),

@@ -28,6 +28,14 @@ const FREE = [
   "adapter",
 ];
 
+const FLAGS = ["--checkpoint", "--out", "--task"];
+
+const VOCABULARY = {
+  command: "restore",
+  flags: [...FLAGS, "--adapter", "--dry-run", "--help"],
+  keys: ["num_samples", ...FREE],
+};
+
 const samples = int(1, "samples of each picture", { min: 1, max: 64 });
 
 interface Words {
@@ -40,7 +48,7 @@ interface Words {
 /** Checks options, run and pictures before anything is loaded that needs a GPU. Throws UserError. */
 export async function restore(args: readonly string[]): Promise<void> {
   const { files, values, rest } = splitWords(args);
-  const { explicit, flags } = parseArguments(rest);
+  const { explicit, flags } = parseArguments(rest, VOCABULARY);
   if (flags.help) {
     process.stdout.write(help());
     return;
@@ -58,13 +66,13 @@ export async function restore(args: readonly string[]): Promise<void> {
   if (files.length === 0) throw new UserError("restore: no pictures given; expected deft restore FILES...");
   const count = samples.parse("num_samples", parseValue("num_samples", values.get("num_samples") ?? "1"));
   const stored = await readConfig(run);
-  checkTask(stored, values.get("--task") ?? explicit.get("algo.deg"), run);
+  checkRun(stored, run);
+  checkTask(stored, "--task", values.get("--task"), run);
+  checkTask(stored, "algo.deg", explicit.get("algo.deg"), run);
   const config = withOptions(stored, explicit);
   if (flags.dryRun) process.stdout.write(configToYaml(config));
   else await runRestoring({ files, run, out, samples: count, config });
 }
-
-const FLAGS = ["--checkpoint", "--out", "--task"];
 
 /** Pictures, this command's own words, and options. A word that is there as a file is one, whatever it looks like. */
 function splitWords(args: readonly string[]): Words {
@@ -99,14 +107,18 @@ function split(word: string): [string, string | undefined] {
   return at < 0 ? [word, undefined] : [word.slice(0, at), word.slice(at + 1)];
 }
 
-function checkTask(config: Config, task: unknown, run: string): void {
+function checkRun(config: Config, run: string): void {
   if (config.algo.name !== "deft")
     throw new UserError(
       `--checkpoint: ${run} learned one observation (algo=${config.algo.name}); expected a run of deft train; for more samples of it: deft sample --checkpoint ${run}`,
     );
-  if (task === undefined || task === config.algo.deg) return;
+}
+
+/** A task that the user named, by whichever word, is that of the run. */
+function checkTask({ algo }: Config, word: string, task: unknown, run: string): void {
+  if (task === undefined || task === algo.deg) return;
   throw new UserError(
-    `--task: ${run} was trained for ${config.algo.deg}; got ${String(task)}; leave --task out, or pass a run of that task`,
+    `${word}: ${run} was trained for ${algo.deg}; got ${String(task)}; leave ${word} out, or pass a run of that task`,
   );
 }
 

@@ -5,6 +5,7 @@ import { configured } from "./configured.ts";
 
 /** `deft sample`. Throws UserError. */
 export const sample = configured({
+  command: "sample",
   usage:
     "deft sample [--checkpoint RUN_FOLDER] [algo=NAME] [OPTIONS]: restore held-out pictures with one algorithm, or draw from the prior (algo=ddim without a task)",
   reads: (group) => !["pretrain", "finetune_dataset", "compare"].includes(group),

@@ -8,6 +8,7 @@ import { configured } from "./configured.ts";
 
 /** `deft train`. Throws UserError. */
 export const train = configured({
+  command: "train",
   usage:
     "deft train [OPTIONS]: fine-tune an h-transform beside a frozen prior and restore held-out pictures; with algo=deft_soc learn one picture's measurement",
   reads: (group) => !["pretrain", "compare"].includes(group),

@@ -28,14 +28,31 @@ const OLDER: { readonly [section: string]: string } = {
   wandb: "wandb_config",
 };
 
-const FLAGS = ["--adapter", "--checkpoint", "--resume", "--dry-run", "--help", "--config"] as const;
+/** What a command takes, for messages about words that it does not know. */
+export interface Vocabulary {
+  readonly command: string;
+  readonly flags: readonly string[];
+  /** Keys, and the command's own words before a "=". */
+  readonly keys: readonly string[];
+}
+
+/** That of a command whose arguments are a configuration; `reads`: whether it reads this group of keys. */
+export const configurationOf = (command: string, reads: (group: string) => boolean): Vocabulary => ({
+  command,
+  flags: ["--adapter", "--checkpoint", "--resume", "--dry-run", "--help", "--config"],
+  keys: [...fields.keys()].filter((key) => reads(key.split(".")[0] ?? key)),
+});
 
 /**
  * Reads `group.key=value`, `group=choice`, the older `--config FILE:finetuning:DATA:TASK`, `--config.a.b value`
  * and the flags, in any order. Throws a UserError that names the word and, for an unknown key or flag, the
- * nearest one.
+ * nearest one that the command takes.
  */
-export function parseArguments(argv: readonly string[]): Arguments {
+export function parseArguments(
+  argv: readonly string[],
+  vocabulary: Vocabulary = configurationOf("train", () => true),
+): Arguments {
+  const { command, flags, keys } = vocabulary;
   const explicit = new Map<string, Value>();
   const choices = new Map<string, string>();
   let preset: Arguments["preset"] = null;
@@ -43,8 +60,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
   let dryRun = false;
 
   const assign = (key: string, raw: Raw) => {
-    const field = fieldOf(key);
-    explicit.set(key, field.parse(key, raw));
+    explicit.set(key, fields.get(key)!.parse(key, raw));
     if (key.endsWith(".name") && "text" in raw)
       choices.set(key.slice(0, -".name".length), raw.text.toLowerCase());
   };
@@ -52,7 +68,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
   for (let i = 0; i < argv.length; i++) {
     const word = argv[i] ?? "";
     if (!word.startsWith("-")) {
-      const [key, value] = override(word);
+      const [key, value] = override(word, vocabulary);
       assign(key, parseValue(key, value));
       continue;
     }
@@ -73,8 +89,8 @@ export function parseArguments(argv: readonly string[]): Arguments {
     };
     const isTrue = () => truthOf(flag, truth());
     if (flag.startsWith("--config.")) {
-      const key = canonical(olderKey(flag.slice("--config.".length)), flag);
-      const read = fieldOf(key).type.startsWith("true | false") ? truth : value;
+      const key = canonical(olderKey(flag.slice("--config.".length)), flag, vocabulary);
+      const read = fields.get(key)!.type.startsWith("true | false") ? truth : value;
       assign(key, parseValue(key, read()));
     } else if (flag === "--config") {
       preset = configFile(value());
@@ -90,32 +106,25 @@ export function parseArguments(argv: readonly string[]): Arguments {
       help = isTrue();
     } else {
       throw new UserError(
-        `${flag}: no such flag; expected group.key=value, ${FLAGS.join(", ")}; nearest is ${nearest(flag, FLAGS)}`,
+        `${flag}: no such flag; expected KEY=VALUE, ${flags.join(", ")}; nearest is ${nearest(flag, [...flags, ...keys])}; all: deft ${command} --help`,
       );
     }
   }
   return { explicit, choices, preset, flags: { help, dryRun } };
 }
 
-/** `key` with the nearest key named, when the tree does not hold it. */
-export function unknownKey(key: string): UserError {
-  return new UserError(
-    `${key}: no such key; nearest is ${nearestKey(key, fields.keys())}; all: deft train --help`,
-  );
-}
-
-function override(word: string): [string, string] {
+function override(word: string, vocabulary: Vocabulary): [string, string] {
   const [name, value] = splitAt(word, "=");
   if (value === undefined) {
     throw new UserError(
       `${word}: not an option; expected group.key=value, group=choice or a flag such as --help`,
     );
   }
-  return [canonical(name.replace(/^\+{1,2}/, ""), name), value];
+  return [canonical(name.replace(/^\+{1,2}/, ""), name, vocabulary), value];
 }
 
 /** The key that `name` stands for; a group of choices stands for its `name`. */
-function canonical(name: string, written: string): string {
+function canonical(name: string, written: string, { command, keys }: Vocabulary): string {
   if (choiceGroups.includes(name)) return `${name}.name`;
   if (fields.has(name)) return name;
   const inside = [...fields.keys()].filter((key) => key.startsWith(`${name}.`));
@@ -124,7 +133,9 @@ function canonical(name: string, written: string): string {
       `${written}: a group, not a key; expected one of its keys, for instance ${inside[0]}=VALUE`,
     );
   }
-  throw unknownKey(name);
+  throw new UserError(
+    `${name}: no such key; nearest is ${nearestKey(name, keys)}; all: deft ${command} --help`,
+  );
 }
 
 function olderKey(path: string): string {
@@ -149,12 +160,6 @@ function truthOf(flag: string, word: string): boolean {
   if (!/^(true|false)$/i.test(word))
     throw new UserError(`${flag}: wrong value; got ${word}; expected true or false`);
   return word.toLowerCase() === "true";
-}
-
-function fieldOf(key: string) {
-  const field = fields.get(key);
-  if (field === undefined) throw unknownKey(key);
-  return field;
 }
 
 function splitAt(word: string, mark: string): [string, string | undefined] {
