@@ -20,7 +20,7 @@ expectNothingLeft();
 const WORDS = [
   ...["model=phantoms", "model.image_size=4", "model.channel_mult=1", "model.attention_resolutions=4"],
   ...["htransform_model.channel_mult=1", "algo=deft_soc", "algo.deg=sr2", "algo.sigma_y=0.3"],
-  ...["algo.soc.iterations=3", "algo.soc.batch_size=2", "algo.soc.num_steps=2"],
+  ...["algo.soc.iterations=2", "algo.soc.batch_size=2", "algo.soc.num_steps=2"],
   ...["algo.finetune_args.lr=0.05", "algo.ema.update_after_step=0", "algo.ema.update_every=1"],
 ];
 
@@ -71,18 +71,18 @@ test("the averaged weights where algo.val_args.use_ema, else the last", async ()
   expect(await sample([average, "algo.ema.beta=0.5"])).not.toEqual(raw);
 });
 
-test("learns from exp.seed, and by the other options of the configuration", async () => {
+test("learns from exp.seed, and by algo.finetune_args", async () => {
   const given = await sample(["exp.seed=3"]);
   expect(given).toEqual(await sample([], { seed: 3, useAverage: true }));
   expect(given).not.toEqual(await sample([], { seed: 0, useAverage: true }));
-  for (const word of ["algo.finetune_args.lr_annealing=false", "algo.soc.objective=vargrad"])
-    expect(await sample(["exp.seed=3", word]), word).not.toEqual(given);
+  const constant = await sample(["exp.seed=3", "algo.finetune_args.lr_annealing=false"]);
+  expect(constant).not.toEqual(given);
 });
 
 test("a loss that is not finite is an error that says what to lower", async () => {
   const failing = sample(["algo.finetune_args.lr=1e30"]);
   await expect(failing).rejects.toThrow(UserError);
   await expect(failing).rejects.toThrow(
-    /^deft_soc: the loss is (NaN|Infinity) at iteration 3; lower algo.finetune_args.lr/,
+    /^deft_soc: the loss is (NaN|Infinity) at iteration 2; lower algo.finetune_args.lr/,
   );
 });
