@@ -205,6 +205,39 @@ describe("objectives", () => {
     });
 });
 
+test("lr_annealing: the second of two steps has half of the learning rate", async () => {
+  const thetaAfter = async (lrAnnealing: boolean): Promise<[number, number]> => {
+    const made = make(oneNumber(), freePrior, "sr2", 0.3, 4, {
+      numSteps: 4,
+      iterations: 2,
+      lr: 0.01,
+      lrAnnealing,
+    });
+    const theta = made.set.parameters[0]!.value;
+    const values: number[] = [];
+    for (let k = 0; k < 2; k++) {
+      made.soc.step().dispose();
+      values.push((await theta.read())[0] as number);
+    }
+    made.dispose();
+    return values as [number, number];
+  };
+  const [constant, annealed] = [await thetaAfter(false), await thetaAfter(true)];
+  // Adam's first step is the learning rate itself.
+  expect(Math.abs(constant[0] - 0.05)).toBeCloseTo(0.01, 5);
+  expect(annealed[0]).toBe(constant[0]);
+  expect(annealed[1] - annealed[0]).toBeCloseTo((constant[1] - constant[0]) / 2, 6);
+});
+
+test("the draws of all iterations and steps have streams of their own", () => {
+  for (const steps of [1, 8]) {
+    const drawn = [0, 1, 2].flatMap((iteration) =>
+      Array.from({ length: steps + 1 }, (_, k) => trajectoryStream(iteration, k, steps)),
+    );
+    expect(new Set(drawn).size).toBe(3 * (steps + 1));
+  }
+});
+
 /** Mean and variance of x_0 of the chain without h, by coordinate: the prior as so few steps draw it. */
 function drawnPrior({ mean, variance, shape }: Gaussian, ts: readonly number[]): Gaussian {
   let state = mean.map(() => ({ m: 0, v: 1 }));

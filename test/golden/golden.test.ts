@@ -4,7 +4,7 @@ import { testEngine } from "../helpers/engine.ts";
 import { difference } from "./runner/compare.ts";
 import { halfErrors } from "./runner/half.ts";
 import { openFolder } from "./runner/manifest.ts";
-import { runFolder } from "./runner/run.ts";
+import { comparesNothing, runFolder } from "./runner/run.ts";
 
 /** Kinds of the folder that the library does not have yet. */
 const notYet: string[] = [];
@@ -17,6 +17,7 @@ describe("recorded numbers", () => {
     expect(report.outside).toEqual([]);
     expect([...report.unsupportedKinds.keys()].sort()).toEqual(notYet);
     expect(report.within).toBeGreaterThan(100);
+    expect(report.uncompared).toEqual([]);
     await engine.device.queue.idle();
     expect(engine.device.pool.stats.live - before, "live bytes afterwards").toBe(0);
   });
@@ -29,6 +30,13 @@ describe.skipIf(!(await testEngine()).device.half)("priors in float16", () => {
     // A torso of some ten blocks rounds each value some forty times by 2^-12.
     for (const { id, error } of errors) expect(error, id).toBeLessThan(2e-3);
   });
+});
+
+it("entries of which no output is compared are named, those with one are not", () => {
+  const skipped = { name: "x", dtype: "F32", shape: [1], compare: "skip" as const };
+  const entry = { id: "a", group: "g", kind: "k", file: "f", config: {}, outputs: [skipped, skipped] };
+  expect(comparesNothing(entry)).toBe(true);
+  expect(comparesNothing({ ...entry, outputs: [skipped, { ...skipped, compare: "zero" }] })).toBe(false);
 });
 
 describe("comparison", () => {

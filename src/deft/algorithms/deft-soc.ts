@@ -137,8 +137,10 @@ async function learnOne(p: Problem, k: number, o: OneObservation): Promise<Tenso
   try {
     for (let step = 1; step <= o.iterations; step++) {
       const loss = iteration(control);
-      if (step % LOOK === 0 || step === o.iterations) checkLoss((await loss.read())[0] ?? NaN, step);
+      const looks = step % LOOK === 0 || step === o.iterations;
+      const value = looks ? (await loss.read())[0] : 0;
       loss.dispose();
+      checkLoss(value ?? NaN, step);
       await engine.device.queue.pace();
       onStep(step);
     }

@@ -4,7 +4,7 @@ import type { Algorithm, Draws } from "../../../src/deft/algorithms/algorithm.ts
 import { deft } from "../../../src/deft/algorithms/ddim.ts";
 import { ddrm } from "../../../src/deft/algorithms/ddrm.ts";
 import { algorithms } from "../../../src/deft/algorithms/index.ts";
-import { reddiff } from "../../../src/deft/algorithms/reddiff.ts";
+import { denoiseTermWeights, reddiff } from "../../../src/deft/algorithms/reddiff.ts";
 import { reddiffParallel } from "../../../src/deft/algorithms/reddiff-parallel.ts";
 import { sds } from "../../../src/deft/algorithms/sds.ts";
 import { sdsVar } from "../../../src/deft/algorithms/sds-var.ts";
@@ -193,13 +193,24 @@ describe("optimised pictures against float64", () => {
   const atRandom = (uniform: () => number): number[][] =>
     descending.map(() => [descending.toReversed()[Math.floor(8 * uniform())] as number]);
 
-  test("reddiff", () =>
+  /** f of the weight 0.4·f(√(1−ᾱ)/√ᾱ). */
+  const weightings: Record<(typeof denoiseTermWeights)[number], (r: number) => number> = {
+    linear: (r) => r,
+    sqrt: (r) => r ** 0.5,
+    square: (r) => r ** 2,
+    log: (r) => Math.log(1 + r),
+    trunc_linear: (r) => (r < 1 ? r : 1),
+    power2over3: (r) => Math.cbrt(r) ** 2,
+    const: () => 1,
+  };
+  test.each(denoiseTermWeights)("reddiff weighted by %s", (denoiseTermWeight) =>
     compare(
       reddiff,
-      { ...common, denoiseTermWeight: "log" },
-      { weight: (a) => 0.4 * Math.log1p(ratio(a)), againstScore: false },
+      { ...common, denoiseTermWeight },
+      { weight: (a) => 0.4 * weightings[denoiseTermWeight](ratio(a)), againstScore: false },
       () => descending.map((t) => [t]),
-    ));
+    ),
+  );
   test("reddiff_parallel, three timesteps at once and two in the last round", () =>
     compare(
       reddiffParallel,

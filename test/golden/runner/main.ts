@@ -28,11 +28,12 @@ async function main(path: string): Promise<number> {
   });
   if (process.env["GOLDEN_HALF"] === "1") await reportHalf(engine, folder);
   device.destroy();
-  const { within, entriesOutside, unsupported, unsupportedKinds } = report;
+  const { within, uncompared, entriesOutside, unsupported, unsupportedKinds } = report;
   if (unsupportedKinds.size > 0) {
     console.log("unsupported kinds:");
     for (const [kind, reason] of unsupportedKinds) console.log(`  ${kind}: ${reason}`);
   }
+  if (uncompared.length > 0) console.log(`nothing to compare in: ${uncompared.join(", ")}`);
   console.log(
     `golden: ${within} within, ${entriesOutside} outside, ${unsupported} unsupported in ${unsupportedKinds.size} kinds`,
   );

@@ -16,6 +16,8 @@ export interface Outside {
 
 export interface Report {
   readonly within: number;
+  /** Entries within of which no output is compared: that they ran is all that is known. */
+  readonly uncompared: readonly string[];
   readonly outside: readonly Outside[];
   /** Entries with something outside. */
   readonly entriesOutside: number;
@@ -35,6 +37,7 @@ export interface RunOptions {
 /** Every entry of the folder's manifest on the engine's device, one after another. */
 export async function runFolder(engine: Engine, folder: Folder, options: RunOptions = {}): Promise<Report> {
   const outside: Outside[] = [];
+  const uncompared: string[] = [];
   const unsupportedKinds = new Map<string, string>();
   let [within, entriesOutside, unsupported] = [0, 0, 0];
   for (const fixture of folder.fixtures) {
@@ -44,6 +47,7 @@ export async function runFolder(engine: Engine, folder: Folder, options: RunOpti
       const found = await check(engine, folder, fixture);
       if (found.length > 0) entriesOutside++;
       else within++;
+      if (found.length === 0 && comparesNothing(fixture)) uncompared.push(fixture.id);
       for (const o of found) options.onOutside?.(o);
       outside.push(...found);
     } catch (error) {
@@ -53,8 +57,12 @@ export async function runFolder(engine: Engine, folder: Folder, options: RunOpti
     }
     options.onEntry?.(fixture, performance.now() - started);
   }
-  return { within, outside, entriesOutside, unsupported, unsupportedKinds };
+  return { within, uncompared, outside, entriesOutside, unsupported, unsupportedKinds };
 }
+
+/** Whether the manifest asks to compare no output of the entry. */
+export const comparesNothing = ({ outputs }: Fixture): boolean =>
+  outputs.every(({ compare }) => compare === "skip");
 
 /** What is outside of one entry. Throws Unsupported. */
 async function check(engine: Engine, folder: Folder, fixture: Fixture): Promise<Outside[]> {
