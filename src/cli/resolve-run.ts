@@ -54,7 +54,7 @@ export async function resolvePretraining(argv: readonly string[]): Promise<Resol
   const { ckptPath } = chosenPrior(argv);
   const stated = ckptPath === null ? {} : await readPriorNetwork(ckptPath);
   const network = Object.fromEntries(Object.entries(stated).filter(([k]) => k !== "model.prediction_type"));
-  const resolved = resolveConfig(argv, network);
+  const resolved = resolveConfig(argv, network, false);
   const { exp, model } = resolved.config;
   const named = { ...resolved.config, exp: { ...exp, name: exp.name ?? `prior-${model.name}` } };
   return resumed({ ...resolved, config: named });

@@ -309,6 +309,12 @@ describe("resume", () => {
     );
   });
 
+  it("a prior's training has no task that its pictures would have to suit", async () => {
+    const { config } = await resolvePretraining(["model.image_size=50", "model.channel_mult=[1,2]"]);
+    expect(config.dataset.image_size).toBe(50);
+    expect((await resolvePretraining(["diffusion.num_diffusion_timesteps=10"])).warnings).toEqual([]);
+  });
+
   it("refuses to go on with a prior of another kind than the run began with", async () => {
     const start = [`exp.root=${root}`, "exp.name=a"];
     const { config } = await resolveRun(start);
