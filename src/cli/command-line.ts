@@ -1,5 +1,6 @@
 import { nearest } from "../deft/config/nearest.ts";
 import { UserError } from "../deft/errors.ts";
+import { loseOutput } from "./interrupt.ts";
 import { ownPackage } from "./packages.ts";
 
 interface Command {
@@ -48,8 +49,12 @@ const commands: { readonly [name: string]: Command } = {
  * sets the exit status to 1; the process ends by itself. DEFT_DEBUG=1 prints stack traces.
  */
 export async function main(argv: readonly string[]): Promise<void> {
-  process.stdout.on("error", ignoreClosedPipe);
-  process.stderr.on("error", ignoreClosedPipe);
+  process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+    // `deft ... | head` closes the pipe early; that is no failure.
+    if (code !== "EPIPE") loseOutput(code ?? message);
+  });
+  // There is no other place to say it.
+  process.stderr.on("error", () => undefined);
   try {
     await dispatch(argv);
   } catch (error) {
@@ -113,9 +118,4 @@ function printUsage(): void {
       "deft --version prints the version.",
     ].join("\n"),
   );
-}
-
-/** `deft ... | head` closes the pipe early; that is no failure. */
-function ignoreClosedPipe(error: NodeJS.ErrnoException): void {
-  if (error.code !== "EPIPE") throw error;
 }

@@ -1,10 +1,8 @@
 // The run of `deft pretrain`: folder, loop, checkpoints, pictures drawn on the way.
-import { statSync } from "node:fs";
 import path from "node:path";
 import { Batches } from "../deft/batches.ts";
 import type { Config } from "../deft/config/schema.ts";
 import { priorMetadata } from "../deft/config/prior-metadata.ts";
-import { UserError } from "../deft/errors.ts";
 import { scheduleOf } from "../deft/networks.ts";
 import { predictionOf, Pretraining } from "../deft/pretrain.ts";
 import { square, tile, writePng } from "../io/images.ts";
@@ -15,7 +13,8 @@ import { formatBytes } from "./format.ts";
 import { stopped } from "./interrupt.ts";
 import { pretrainingPeak } from "./memory.ts";
 import { openEngine } from "./open-engine.ts";
-import { openRunFolder, storedFolder } from "./run-folder.ts";
+import { checkFile, checkFolder } from "./output-place.ts";
+import { openRunFolder, storedConfig, storedFolder } from "./run-folder.ts";
 import { loadStart, openStart } from "./start-weights.ts";
 import { resumeLoop, runLoop } from "./train-loop.ts";
 import { recordTuning } from "./tuning.ts";
@@ -24,14 +23,13 @@ const SAMPLES = 64;
 const SAMPLE_STEPS = 100;
 
 export async function runPretraining(given: Config): Promise<void> {
-  const { out } = given.pretrain;
-  if (out !== null && statSync(out, { throwIfNoEntry: false })?.isDirectory())
-    throw new UserError(`pretrain.out: a folder; got ${out}; pass a file, such as prior.safetensors`);
+  const stored = given.exp.resume ? await storedConfig(given) : null;
+  checkOut(given, stored);
   const start = given.model.ckpt_path === null ? null : await openStart(given.model.ckpt_path);
   const prediction = predictionOf(given.model.prediction_type ?? start?.prediction ?? null);
   const config = { ...given, model: { ...given.model, prediction_type: prediction } };
   const { train } = await openData(config);
-  const resumed = config.exp.resume ? await storedFolder(config) : null;
+  const resumed = stored === null ? null : await storedFolder(config);
   const { engine, gpu, tuning, close } = await openEngine(config, resumed);
   // Before anything is written: a network that does not fit the adapter, or weights that do not fit it, end the run here.
   const peak = await pretrainingPeak(engine.device, config, SAMPLES);
@@ -81,6 +79,15 @@ export async function runPretraining(given: Config): Promise<void> {
     );
   }
   close();
+}
+
+/** Throws a UserError where the weight file cannot be written; a run that goes on may replace its own. */
+export function checkOut({ pretrain: { out }, exp }: Config, stored: Config | null): void {
+  if (out === null) return;
+  const before = stored?.pretrain.out ?? null;
+  const isOwn = before !== null && path.resolve(before) === path.resolve(out);
+  checkFolder("pretrain.out", path.dirname(out), "a file in another folder");
+  checkFile("pretrain.out", out, exp.overwrite || isOwn, "another file, such as prior.safetensors");
 }
 
 /** Writes the averaged weights in half precision, with the description of the network. */

@@ -6,7 +6,7 @@ import { fromConfig, toConfig, type Config } from "../deft/config/schema.ts";
 import { showValue } from "../deft/config/fields.ts";
 import { UserError } from "../deft/errors.ts";
 import { priorFile, readPriorNetwork } from "./prior-file.ts";
-import { storedConfig } from "./run-folder.ts";
+import { startsAnew, storedConfig } from "./run-folder.ts";
 
 /** Keys that a resumed run may change: none of them has a say in the weights of a step. */
 const FREE =
@@ -14,8 +14,8 @@ const FREE =
 
 /**
  * The configuration of a run: the network as the prior's weight file states it, where there is a file, and
- * with `--resume` everything that the user leaves open as the earlier run had it. Throws a UserError for a
- * value that a resumed run may not change.
+ * with `--resume` everything that the user leaves open as the earlier run had it; a warning says where there is none. Throws a
+ * UserError for a value that a resumed run may not change.
  */
 export async function resolveRun(given: readonly string[]): Promise<Resolved> {
   const argv = await withStoredPrior(given);
@@ -54,7 +54,7 @@ export async function resolvePretraining(argv: readonly string[]): Promise<Resol
   const { ckptPath } = chosenPrior(argv);
   const stated = ckptPath === null ? {} : await readPriorNetwork(ckptPath);
   const network = Object.fromEntries(Object.entries(stated).filter(([k]) => k !== "model.prediction_type"));
-  const resolved = resolveConfig(argv, network);
+  const resolved = resolveConfig(argv, network, false);
   const { exp, model } = resolved.config;
   const named = { ...resolved.config, exp: { ...exp, name: exp.name ?? `prior-${model.name}` } };
   return resumed({ ...resolved, config: named });
@@ -62,10 +62,12 @@ export async function resolvePretraining(argv: readonly string[]): Promise<Resol
 
 async function resumed(resolved: Resolved): Promise<Resolved> {
   if (!resolved.config.exp.resume) return resolved;
-  const stored = await storedConfig(resolved.config, trainLabel(resolved.config));
+  const { config, explicit, warnings } = resolved;
+  const label = trainLabel(config);
+  const stored = await storedConfig(config, label);
   return stored === null
-    ? resolved
-    : { ...resolved, config: mergeResumed(stored, resolved.config, resolved.explicit) };
+    ? { ...resolved, warnings: [...warnings, await startsAnew(config, label)] }
+    : { ...resolved, config: mergeResumed(stored, config, explicit) };
 }
 
 /** What a new folder of `deft train` is named after. */

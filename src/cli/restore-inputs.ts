@@ -1,5 +1,4 @@
 // What `deft restore` is given and what it will write: checked before anything is loaded that needs a GPU.
-import { existsSync, statSync } from "node:fs";
 import path from "node:path";
 import type { Config } from "../deft/config/schema.ts";
 import { UserError } from "../deft/errors.ts";
@@ -8,6 +7,7 @@ import { layoutOf, type Layout, type TaskFiles } from "../deft/task.ts";
 import { canTile, planTiles, tileStride, type TilePlan } from "../deft/tiles.ts";
 import { readWhole, type Picture } from "../io/images.ts";
 import { ownClass } from "./classes.ts";
+import { checkFile, checkFolder } from "./output-place.ts";
 import { sizeOfPrior } from "./prior-file.ts";
 import { maskLine } from "./task-files.ts";
 import { checkMask, onMask, openRestoreMasks, tileMasks } from "./restore-masks.ts";
@@ -123,8 +123,7 @@ function fitting({ deg, side, layout: { footprint } }: Geometry): string {
 
 /** A function for the paths of each file's outputs, once none of them is in the way of another, of an input or of what is there. */
 function planOutputs({ files, out, samples, config }: RestoreRequest): RestoreInput["output"][] {
-  const blocking = fileOnTheWay(out);
-  if (blocking !== null) throw new UserError(`--out: ${blocking} is a file; got ${out}; pass a folder`);
+  checkFolder("--out", out, "another folder");
   const suffixes: Suffix[] = samples > 1 ? ["", "_mean", "_std"] : [""];
   const inputs = new Set(files.map((file) => path.resolve(file)));
   const taken = new Map<string, string>();
@@ -137,19 +136,9 @@ function planOutputs({ files, out, samples, config }: RestoreRequest): RestoreIn
         throw new UserError(`${file}: ${other} is restored to ${target} too; restore them into two folders`);
       if (inputs.has(key))
         throw new UserError(`--out: ${target} is one of the pictures to restore; pass another folder`);
-      if (!config.exp.overwrite && existsSync(target))
-        throw new UserError(
-          `--out: ${target} is there; pass exp.overwrite=true to replace it, or another folder`,
-        );
+      checkFile("--out", target, config.exp.overwrite, "another folder");
       taken.set(key, file);
     }
     return output;
   });
-}
-
-/** The part of a folder's path that is a file, or null. */
-function fileOnTheWay(folder: string): string | null {
-  if (existsSync(folder)) return statSync(folder).isDirectory() ? null : folder;
-  const parent = path.dirname(folder);
-  return parent === folder ? null : fileOnTheWay(parent);
 }

@@ -1,12 +1,16 @@
 // The folder of a run: its name, its config.yaml, and what happens when it is already there.
+import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, realpath, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { Document, parse, visit } from "yaml";
+import { editDistance, nearest } from "../deft/config/nearest.ts";
 import { configFromObject } from "../deft/config/resolve.ts";
 import { showValue } from "../deft/config/fields.ts";
 import { checkFolderName, fromConfig, type Config } from "../deft/config/schema.ts";
 import { UserError } from "../deft/errors.ts";
+import { makeFolder } from "../io/make-folder.ts";
 import { writeAside } from "../io/write-aside.ts";
+import { checkFolder } from "./output-place.ts";
 
 export interface RunFolder {
   readonly name: string;
@@ -74,28 +78,60 @@ export async function readConfig(folder: string): Promise<Config> {
  * (with `exp.resume` the last of them is taken). `exp.overwrite` moves the earlier run and its checkpoints
  * aside and deletes them only once the new folder stands; a process killed in between loses nothing, the
  * next call puts things right. `label`: what a new folder is named after instead of the task. Throws a UserError for a run
- * that is there, for a folder that is none of ours and for a name that is no folder name.
+ * that is there, for a folder that is none of ours, for a name that is no folder name and for places that cannot be written.
  */
-export async function openRunFolder(config: Config, label = config.algo.deg): Promise<RunFolder> {
-  const name = config.exp.name ?? (config.exp.resume ? await lastName(config, label) : null);
+export function openRunFolder(config: Config, label = config.algo.deg): Promise<RunFolder> {
+  return withPlaces(config, async () => {
+    const { exp } = config;
+    const name = exp.name ?? (exp.resume ? await lastName(config, label) : null);
+    const place = name === null ? null : runPaths(config, name);
+    const roots = rootsOf(config);
+    for (const [key, folder, own] of [
+      ["exp.root", roots.path, place?.path],
+      [exp.ckpt_root === null ? "exp.root" : "exp.ckpt_root", roots.checkpoints, place?.checkpoints],
+    ] as const)
+      if (own !== undefined && existsSync(own)) checkFolder("exp.name", own, "another exp.name");
+      else checkFolder(key, own ?? folder, `${key}=FOLDER`);
+    return name === null ? createNumbered(config, label) : openNamed(config, name);
+  });
+}
+
+/** Does what reads and writes runs; an error of the file system becomes a UserError that names the option and the place. */
+async function withPlaces<T>(config: Config, work: () => Promise<T>): Promise<T> {
   try {
-    return name === null ? await createNumbered(config, label) : await openNamed(config, name);
+    return await work();
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
+    const { code, path: file = config.exp.root } = error as NodeJS.ErrnoException;
     if (error instanceof UserError || code === undefined) throw error;
-    throw new UserError(
-      `exp.root: the run's folder cannot be written; got ${config.exp.root} (${code}); pass exp.root=FOLDER`,
-    );
+    const { ckpt_root: checkpoints } = config.exp;
+    const isCheckpoint =
+      checkpoints !== null && path.resolve(file).startsWith(path.resolve(checkpoints) + path.sep);
+    const key = isCheckpoint ? "exp.ckpt_root" : "exp.root";
+    throw new UserError(`${key}: ${file} cannot be read or written (${code}); pass ${key}=FOLDER`, {
+      cause: error,
+    });
   }
 }
 
 /** The folder of the run that `exp.resume` would go on with, or null when there is none yet. */
-export async function storedFolder(config: Config, label = config.algo.deg): Promise<string | null> {
-  const name = config.exp.name ?? (await lastName(config, label));
-  if (name === null) return null;
-  const place = runPaths(config, name);
-  await settle(place);
-  return (await namesIn(place.path)).includes(CONFIG) ? place.path : null;
+export function storedFolder(config: Config, label = config.algo.deg): Promise<string | null> {
+  return withPlaces(config, async () => {
+    const name = config.exp.name ?? (await lastName(config, label));
+    if (name === null) return null;
+    const place = runPaths(config, name);
+    await settle(place);
+    return (await namesIn(place.path)).includes(CONFIG) ? place.path : null;
+  });
+}
+
+/** What to say where `exp.resume` finds no run: a slip in its name would else begin a long run unseen. */
+export async function startsAnew(config: Config, label = config.algo.deg): Promise<string> {
+  const { path: folder } = rootsOf(config);
+  const { name } = config.exp;
+  const runs = (await namesIn(folder)).filter((other) => existsSync(path.join(folder, other, CONFIG)));
+  const other = name === null ? undefined : nearest(name, runs);
+  const isClose = name && other && editDistance(name, other) <= name.length / 3;
+  return `--resume: there is no run ${name ?? `of ${label}`} in ${folder} yet; starting anew${isClose ? `; the nearest is ${other}` : ""}`;
 }
 
 /**
@@ -135,13 +171,15 @@ interface Place {
 function runPaths(config: Config, name: string): Place {
   const expected = checkFolderName(name);
   if (expected !== null) throw new UserError(`exp.name: wrong value; got ${name}; expected ${expected}`);
-  const { root, samples_root: samples, ckpt_root: checkpoints } = config.exp;
-  return {
-    name,
-    path: path.join(root, samples, name),
-    checkpoints: path.join(checkpoints ?? path.join(root, "model_ckpts"), name),
-  };
+  const roots = rootsOf(config);
+  return { name, path: path.join(roots.path, name), checkpoints: path.join(roots.checkpoints, name) };
 }
+
+/** The folders of all runs and of all their checkpoints. */
+const rootsOf = ({ exp }: Config): Omit<Place, "name"> => ({
+  path: path.join(exp.root, exp.samples_root),
+  checkpoints: exp.ckpt_root ?? path.join(exp.root, "model_ckpts"),
+});
 
 async function openNamed(config: Config, name: string): Promise<RunFolder> {
   const place = runPaths(config, name);
@@ -171,7 +209,7 @@ async function openNamed(config: Config, name: string): Promise<RunFolder> {
 }
 
 async function create(config: Config, place: Place): Promise<RunFolder> {
-  await mkdir(place.path, { recursive: true });
+  makeFolder(place.path);
   return write(config, place, false);
 }
 
@@ -185,7 +223,7 @@ async function createNumbered(config: Config, label: string): Promise<RunFolder>
   const numbers = await numbered(config, label);
   for (let n = Math.max(0, ...numbers) + 1; ; n++) {
     const place = runPaths(config, `${label}-${String(n).padStart(3, "0")}`);
-    await mkdir(path.dirname(place.path), { recursive: true });
+    makeFolder(path.dirname(place.path));
     if ((await namesIn(place.checkpoints)).length > 0) continue;
     try {
       await mkdir(place.path); // fails where another process was first
@@ -204,7 +242,7 @@ async function lastName(config: Config, label: string): Promise<string | null> {
 
 /** The numbers of the runs that the program named after `label`. */
 async function numbered(config: Config, label: string): Promise<number[]> {
-  const names = await namesIn(path.join(config.exp.root, config.exp.samples_root));
+  const names = await namesIn(rootsOf(config).path);
   return names
     .filter((name) => name.startsWith(`${label}-`) && /^\d{3,9}$/.test(name.slice(label.length + 1)))
     .map((name) => Number(name.slice(label.length + 1)));

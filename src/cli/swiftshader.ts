@@ -1,10 +1,11 @@
 // The embedded SwiftShader: a software Vulkan driver and a Vulkan loader out of the npm package
 // @sparticuz/chromium (Linux x64), unpacked once into the user's cache folder.
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { brotliDecompressSync } from "node:zlib";
 import { UserError } from "../deft/errors.ts";
+import { makeFolder } from "../io/make-folder.ts";
 import { findPackage } from "./packages.ts";
 
 export interface SwiftShader {
@@ -57,7 +58,7 @@ function isComplete(folder: string): boolean {
 
 function unpackAside(archive: string, cache: string, folder: string): void {
   const entries = readTar(brotliDecompressSync(readFileSync(archive)));
-  mkdirSync(cache, { recursive: true });
+  makeFolder(cache);
   const aside = mkdtempSync(`${folder}.`);
   try {
     for (const name of files) {

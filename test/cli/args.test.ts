@@ -3,6 +3,10 @@ import path from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { checkInputs } from "../../src/cli/check-inputs.ts";
 import { main } from "../../src/cli/command-line.ts";
+import { compare } from "../../src/cli/commands/compare.ts";
+import { pretrain } from "../../src/cli/commands/pretrain.ts";
+import { sample } from "../../src/cli/commands/sample.ts";
+import { train } from "../../src/cli/commands/train.ts";
 import { EMBEDDED_SIDE } from "../../src/deft/config/presets.ts";
 import { priorMetadata } from "../../src/deft/config/prior-metadata.ts";
 import { resolveConfig } from "../../src/deft/config/resolve.ts";
@@ -267,6 +271,33 @@ describe("the command line", () => {
     vi.restoreAllMocks();
     return { out, err, code };
   }
+
+  it("refuses options that a command does not read, and leaves them out of its help", async () => {
+    const unread = [
+      [
+        ...([pretrain, "pretrain"] as const),
+        "exp.checkpoint=x exp.smoke_test=3 exp.num_steps=3 exp.save_ori=true exp.save_deg=true exp.save_evolution=true exp.classes=1 algo.deg=sr4",
+      ],
+      [train, "train", "exp.checkpoint=x compare.num_steps=3 pretrain.steps=3"],
+      [sample, "sample", "compare.num_steps=3 pretrain.steps=3"],
+      [compare, "compare", "sample.num_samples=2 pretrain.steps=3"],
+    ] as const;
+    for (const [command, name, words] of unread) {
+      const write = vi.spyOn(process.stdout, "write").mockImplementation(() => true);
+      await command(["--help"]);
+      const help = String(write.mock.calls[0]?.[0]);
+      vi.restoreAllMocks();
+      expect(help).toContain("exp.seed (");
+      expect(help.includes("--checkpoint RUN")).toBe(!words.includes("exp.checkpoint"));
+      for (const word of words.split(" ")) {
+        const [key = ""] = word.split("=");
+        expect(help).not.toContain(`${key} (`);
+        await expect(command([word, "--dry-run"])).rejects.toThrow(
+          new RegExp(`^${key}: ${name} does not read it; got .*; \\w`),
+        );
+      }
+    }
+  });
 
   it("names the nearest command, prints help", async () => {
     expect(await run("trian")).toMatchObject({

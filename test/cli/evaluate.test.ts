@@ -147,6 +147,11 @@ test("what cannot be measured is said in a line, and nothing is written", async 
   await expect(evaluate([none, "metrics.lpips_path=/no/file"])).rejects.toThrow(
     "metrics.lpips_path: no such",
   );
+  mkdirSync(at("done", "metrics.json"), { recursive: true });
+  await write(at("done", "x.png"), values(8));
+  await expect(evaluate([at("done"), "--against", none, "exp.overwrite=true"])).rejects.toThrow(
+    `evaluate: ${at("done", "metrics.json")} is a folder; pass a copy of the folder`,
+  );
   await write(at("others", "y.png"), values(9));
   await expect(against("others")).rejects.toThrow(
     "only whole sets can be compared; pass metrics.inception_path",

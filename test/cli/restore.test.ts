@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { restore } from "../../src/cli/commands/restore.ts";
@@ -238,6 +238,16 @@ describe("deft restore", () => {
       "is one of the pictures to restore",
     );
     await fails([grey, "--checkpoint", sr4, "--out", path.join(small, "new")], `--out: ${small} is a file`);
+    symlinkSync(at("nowhere"), at("dangling"));
+    await fails(
+      [grey, "--checkpoint", sr4, "--out", at("dangling", "new")],
+      `--out: ${at("dangling")} is a link to nothing`,
+    );
+    mkdirSync(at("full", "grey.png"), { recursive: true });
+    await fails(
+      [grey, "--checkpoint", sr4, "--out", at("full"), "exp.overwrite=true"],
+      "grey.png is a folder",
+    );
     await fails([grey, ...out], "--checkpoint: not given");
     await fails([grey, "--checkpoint", sr4], "--out: not given");
     await fails([...to], "no pictures given");

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFile
 import path from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { mergeResumed, resolvePretraining, resolveRun } from "../../src/cli/resolve-run.ts";
+import { resolveSampling } from "../../src/cli/resolve-trained.ts";
 import {
   atomicWrite,
   configFromYaml,
@@ -168,7 +169,21 @@ describe("a new run", () => {
       await expect(openRunFolder({ ...config, exp: { ...config.exp, name } })).rejects.toThrow(/exp\.name/);
     }
     writeFileSync(at("file"), "");
-    await expect(openRunFolder(resolve(`exp.root=${at("file")}`))).rejects.toThrow(/^exp\.root: .*ENOTDIR/);
+    const refused = (...words: string[]) => expect(openRunFolder(resolve(...words))).rejects;
+    const file = `${at("file")} is a file, not a folder; pass`;
+    await refused(`exp.root=${at("file")}`).toThrow(`exp.root: ${file} exp.root=FOLDER`);
+    for (const name of ["exp.name=x", "exp.seed=1"])
+      await refused(`exp.ckpt_root=${at("file")}`, name).toThrow(
+        `exp.ckpt_root: ${file} exp.ckpt_root=FOLDER`,
+      );
+    put(at("samples", "a"), "");
+    await refused("exp.name=a").toThrow(
+      `exp.name: ${at("samples", "a")} is a file, not a folder; pass another`,
+    );
+    await expect(storedConfig(resolve(`exp.ckpt_root=${at("file")}`, "exp.name=x"))).rejects.toThrow(
+      /^exp\.ckpt_root: .*file.* cannot be read or written \(ENOTDIR\); pass exp\.ckpt_root=FOLDER$/,
+    );
+    expect(readdirSync(root).sort()).toEqual(["file", "samples"]);
   });
 });
 
@@ -243,6 +258,23 @@ describe("resume", () => {
     expect(existsSync(at("samples", "a", "stats.jsonl"))).toBe(true);
   });
 
+  it("says in a line where there is no run to go on with, and the nearest name", async () => {
+    const said = async (resolve: typeof resolveRun, ...words: string[]) =>
+      (await resolve([`exp.root=${root}`, "--resume", ...words])).warnings;
+    const none = (run: string) => `--resume: there is no run ${run} in ${at("samples")} yet; starting anew`;
+    expect(await said(resolveRun)).toEqual([none("of sr4")]);
+    await openRunFolder((await resolveRun([`exp.root=${root}`, "exp.name=flowers"])).config);
+    mkdirSync(at("samples", "folders")); // no run
+    expect(await said(resolveRun, "exp.name=flowers")).toEqual([]);
+    expect(await said(resolveRun, "exp.name=folwers")).toEqual([
+      `${none("folwers")}; the nearest is flowers`,
+    ]);
+    expect(await said(resolveSampling, "exp.name=flower", "algo=ddim")).toEqual([
+      `${none("flower")}; the nearest is flowers`,
+    ]);
+    expect(await said(resolvePretraining, "exp.name=other")).toEqual([none("other")]);
+  });
+
   it("without a name takes the last run of the task", async () => {
     expect((await run("--resume")).name).toBe("sr4-001");
     await run();
@@ -291,6 +323,12 @@ describe("resume", () => {
     await expect(pretrain("--resume", "model.prediction_type=v_prediction")).rejects.toThrow(
       /prediction_type/,
     );
+  });
+
+  it("a prior's training has no task that its pictures would have to suit", async () => {
+    const { config } = await resolvePretraining(["model.image_size=50", "model.channel_mult=[1,2]"]);
+    expect(config.dataset.image_size).toBe(50);
+    expect((await resolvePretraining(["diffusion.num_diffusion_timesteps=10"])).warnings).toEqual([]);
   });
 
   it("refuses to go on with a prior of another kind than the run began with", async () => {

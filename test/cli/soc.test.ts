@@ -94,7 +94,5 @@ test("a finished run is left alone; restore and train say what they do not do", 
     "learned one observation (algo=deft_soc)",
   );
   await expect(train(["algo=ddim"])).rejects.toThrow("expected deft sample algo=ddim");
-  await expect(train([`exp.checkpoint=${run}`])).rejects.toThrow(
-    "exp.checkpoint: only sample and compare read it",
-  );
+  await expect(train([`exp.checkpoint=${run}`])).rejects.toThrow("exp.checkpoint: train does not read it");
 });

@@ -355,7 +355,9 @@ describe("the schema", () => {
         : { text: String(value), quoted: false };
       expect(field.parse(key, raw), key).toEqual(value);
     }
-    expect(helpText("usage", (group) => group === "exp")).not.toContain("algo.deg");
+    const some = helpText("usage", (key) => key === "exp.resume");
+    expect(some).toContain("--resume");
+    expect(some).not.toMatch(/--checkpoint|algo\.deg|exp\.name \(/);
   });
 
   it("nearest keys", () => {

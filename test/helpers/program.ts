@@ -10,12 +10,17 @@ const built = build({
   ...{ entryPoints: ["src/cli/main.ts"], outfile: file },
 });
 
-/** Runs `deft WORDS` on the adapter of the tests. */
-export async function runProgram(cwd: string, words: readonly string[]): Promise<SpawnSyncReturns<string>> {
+/** Runs `deft WORDS` on the adapter of the tests. `stdout`: an open file for its standard output. */
+export async function runProgram(
+  cwd: string,
+  words: readonly string[],
+  stdout: "pipe" | number = "pipe",
+): Promise<SpawnSyncReturns<string>> {
   await built;
   const { kind } = await testGpu();
   return spawnSync(process.execPath, [file, ...words, "--adapter", kind], {
     ...{ cwd, encoding: "utf8" as const, timeout: 120_000 },
+    stdio: ["ignore", stdout, "pipe"],
   });
 }
 

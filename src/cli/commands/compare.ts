@@ -5,10 +5,10 @@ import { configured } from "./configured.ts";
 
 /** `deft compare`. Throws UserError. */
 export const compare = configured({
-  command: "compare",
+  name: "compare",
   usage:
     "deft compare [--checkpoint RUN_FOLDER] [OPTIONS]: several algorithms on one task, with the same measurements and seeds",
-  reads: (group) => !["pretrain", "finetune_dataset", "sample"].includes(group),
+  reads: (key) => !/^(pretrain|finetune_dataset|sample)\./.test(key),
   resolve: resolveComparison,
   check: checkInputs,
   run: runComparison,

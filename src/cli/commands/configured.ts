@@ -1,14 +1,18 @@
 import { configurationOf, parseArguments } from "../../deft/config/arguments.ts";
+import { showValue } from "../../deft/config/fields.ts";
 import { helpText } from "../../deft/config/help.ts";
 import type { Resolved } from "../../deft/config/resolve.ts";
 import type { Config } from "../../deft/config/schema.ts";
+import { UserError } from "../../deft/errors.ts";
 import { configToYaml } from "../run-folder.ts";
 
 interface Configured {
-  readonly command: string;
+  readonly name: string;
   readonly usage: string;
-  /** Whether the command reads this group of keys. */
-  readonly reads: (group: string) => boolean;
+  /** Whether the command reads this key; others are refused, and not in its help. */
+  readonly reads: (key: string) => boolean;
+  /** What to do instead of naming a key that it does not read; else to leave it out. */
+  readonly instead?: { readonly [key: string]: string };
   readonly resolve: (args: readonly string[]) => Promise<Resolved>;
   /** What a run needs beside its configuration, such as files: checked before anything is loaded that needs a GPU. Throws UserError. */
   readonly check?: (config: Config) => void;
@@ -17,12 +21,18 @@ interface Configured {
 
 /** A command whose arguments are a configuration, with --help and --dry-run. */
 export const configured =
-  ({ command, usage, reads, resolve, check, run }: Configured) =>
+  ({ name, usage, reads, instead, resolve, check, run }: Configured) =>
   async (args: readonly string[]): Promise<void> => {
-    if (parseArguments(args, configurationOf(command, reads)).flags.help) {
+    const given = parseArguments(args, configurationOf(name, reads));
+    if (given.flags.help) {
       process.stdout.write(helpText(usage, reads));
       return;
     }
+    const unread = [...given.explicit.keys()].find((key) => !reads(key));
+    if (unread !== undefined)
+      throw new UserError(
+        `${unread}: ${name} does not read it; got ${showValue(given.explicit.get(unread) ?? null)}; ${instead?.[unread] ?? `leave it out; deft ${name} --help lists its options`}`,
+      );
     const { config, warnings, flags } = await resolve(args);
     if (!flags.dryRun) check?.(config);
     for (const line of warnings) console.error(`deft: ${line}`);

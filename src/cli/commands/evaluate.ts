@@ -7,6 +7,7 @@ import { UserError } from "../../deft/errors.ts";
 import { checkMeasuring } from "../check-inputs.ts";
 import { planEvaluation } from "../evaluate-inputs.ts";
 import { METRICS, runEvaluation } from "../evaluate-run.ts";
+import { checkFile, checkFolder } from "../output-place.ts";
 import { configToYaml } from "../run-folder.ts";
 
 const USAGE =
@@ -52,9 +53,9 @@ export async function evaluate(args: readonly string[]): Promise<void> {
   }
   checkMeasuring(config);
   const file = path.join(samples, METRICS);
-  if (existsSync(file) && !exp.overwrite)
-    throw new UserError(`evaluate: ${file} is there; pass exp.overwrite=true to replace it`);
   const inputs = await planEvaluation({ samples, against, classes: exp.classes });
+  checkFolder("evaluate", samples, `a copy of it, since ${METRICS} goes there`);
+  checkFile("evaluate", file, exp.overwrite, "a copy of the folder");
   await runEvaluation({ config, inputs, samples, against });
 }
 

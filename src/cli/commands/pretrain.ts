@@ -4,10 +4,13 @@ import { configured } from "./configured.ts";
 
 /** `deft pretrain`: trains a prior, from scratch or from `model.ckpt_path`, resumable. Throws UserError. */
 export const pretrain = configured({
-  command: "pretrain",
+  name: "pretrain",
   usage:
     "deft pretrain [OPTIONS]: train a prior on a data set (model=embedded, model=phantoms, or dataset.root=FOLDER)",
-  reads: (group) => ["pretrain", "model", "dataset", "diffusion", "exp", "adapter"].includes(group),
+  reads: (key) =>
+    /^(pretrain|model|dataset|diffusion)\.|^exp\.(root|samples_root|ckpt_root|name|overwrite|resume|seed)$|^(loader\.num_workers|adapter)$/.test(
+      key,
+    ),
   resolve: resolvePretraining,
   run: runPretraining,
 });

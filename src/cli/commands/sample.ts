@@ -5,10 +5,10 @@ import { configured } from "./configured.ts";
 
 /** `deft sample`. Throws UserError. */
 export const sample = configured({
-  command: "sample",
+  name: "sample",
   usage:
     "deft sample [--checkpoint RUN_FOLDER] [algo=NAME] [OPTIONS]: restore held-out pictures with one algorithm, or draw from the prior (algo=ddim without a task)",
-  reads: (group) => !["pretrain", "finetune_dataset", "compare"].includes(group),
+  reads: (key) => !/^(pretrain|finetune_dataset|compare)\./.test(key),
   resolve: resolveSampling,
   check: checkInputs,
   run: runSampling,

@@ -8,10 +8,11 @@ import { configured } from "./configured.ts";
 
 /** `deft train`. Throws UserError. */
 export const train = configured({
-  command: "train",
+  name: "train",
   usage:
     "deft train [OPTIONS]: fine-tune an h-transform beside a frozen prior and restore held-out pictures; with algo=deft_soc learn one picture's measurement",
-  reads: (group) => !["pretrain", "compare"].includes(group),
+  reads: (key) => !/^(pretrain|compare)\.|^exp\.checkpoint$/.test(key),
+  instead: { "exp.checkpoint": "to start from a trained network pass htransform_model.ckpt_path=FILE" },
   async resolve(args) {
     const resolved = await resolveRun(args);
     checkAlgorithm(resolved.config);
@@ -26,10 +27,6 @@ function checkAlgorithm({ algo, exp }: Config): void {
   if (algo.name === "deft" && (exp.classes?.length ?? 0) > 1)
     throw new UserError(
       `exp.classes: train takes one class for all pictures; got [${exp.classes?.join(",")}]; expected one number, or a data set with a folder for each class`,
-    );
-  if (exp.checkpoint !== null)
-    throw new UserError(
-      `exp.checkpoint: only sample and compare read it; got ${exp.checkpoint}; train starts from htransform_model.ckpt_path=FILE`,
     );
   if (algo.name !== "deft" && algo.name !== "deft_soc")
     throw new UserError(

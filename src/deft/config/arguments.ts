@@ -37,10 +37,10 @@ export interface Vocabulary {
 }
 
 /** That of a command whose arguments are a configuration; `reads`: whether it reads this group of keys. */
-export const configurationOf = (command: string, reads: (group: string) => boolean): Vocabulary => ({
+export const configurationOf = (command: string, reads: (key: string) => boolean): Vocabulary => ({
   command,
   flags: ["--adapter", "--checkpoint", "--resume", "--dry-run", "--help", "--config"],
-  keys: [...fields.keys()].filter((key) => reads(key.split(".")[0] ?? key)),
+  keys: [...fields.keys()].filter(reads),
 });
 
 /**

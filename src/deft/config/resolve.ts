@@ -42,9 +42,10 @@ export interface Resolved {
  * The configuration that the words after the command resolve to (spec, section 9): the schema's defaults, then
  * the presets of the chosen groups, then `network` (the `model.*` values that the prior's weight file states,
  * see prior-metadata.ts), then what the user named, wherever it stands. Throws a UserError of one line for an
- * unknown key, a wrong value or two values that contradict each other.
+ * unknown key, a wrong value or two values that contradict each other. Without a task (`hasTask`) what only that decides is neither
+ * settled nor checked.
  */
-export function resolveConfig(argv: readonly string[], network: Preset = {}): Resolved {
+export function resolveConfig(argv: readonly string[], network: Preset = {}, hasTask = true): Resolved {
   const args = parseArguments(argv);
   const { explicit } = args;
   const warnings: string[] = [];
@@ -87,13 +88,15 @@ export function resolveConfig(argv: readonly string[], network: Preset = {}): Re
 
   const follow = (key: string, value: Value, why: string) => agree(values, explicit, key, value, why);
   followSides(values, chosen.model, follow);
-  followTask(values, chosen.deg, follow);
   followData(values);
-  settleNoise(values, explicit, warnings);
   checkNetwork("model", values);
-  checkNetwork("htransform_model", values);
-  followRange(values, explicit);
-  checkRanges(values);
+  if (hasTask) {
+    followTask(values, chosen.deg, follow);
+    settleNoise(values, explicit, warnings);
+    checkNetwork("htransform_model", values);
+    followRange(values, explicit);
+    checkRanges(values);
+  }
   notice(values, warnings);
   const config = toConfig(values);
   checkClassNumbers(config);

@@ -246,7 +246,7 @@ export const schema = {
         "folder of a finished train run (--checkpoint): its task and its h-transform; sample, compare",
       ),
     ),
-    overwrite: bool(false, "replace a run of this name"),
+    overwrite: bool(false, "replace a run of this name, or files that are in the way"),
     resume: bool(false, "go on with the run of this name (--resume)"),
     classes: optional(
       classNumbers(
@@ -293,7 +293,12 @@ export const schema = {
     log_freq: int(10, "steps between rows of stats.jsonl", { min: 1 }),
     save_every_steps: int(500, "steps between checkpoints", { min: 1 }),
     sample_every_steps: int(2000, "steps between pictures drawn from the prior", { min: 1 }),
-    out: optional(text("", "weight file to write; null: prior.safetensors in the run folder")),
+    out: optional(
+      text(
+        "",
+        "weight file to write, one that is there only with exp.overwrite; null: prior.safetensors in the run folder",
+      ),
+    ),
   },
   adapter: optional(
     oneOf(
