@@ -21,7 +21,7 @@ export function setting(c) {
   const { config } = resolveConfig(["algo.deg=sr4", ...c.options]);
   const prior = priorConfig(config.model);
   const channels = conditionChannels(prior.inChannels, 0, config.algo.use_x0hat);
-  return { config, prior, hTransform: hTransformConfig(config.htransform_model, channels, prior.inChannels) };
+  return { config, prior, hTransform: hTransformConfig(config, channels, prior.inChannels) };
 }
 
 const batchOf = (c, config) =>
