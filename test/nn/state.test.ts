@@ -90,7 +90,9 @@ describe("strict loading", () => {
   test("names what is unexpected and what is missing", async () => {
     const unexpected = load(["a.weight", "a.bias", "b.weight"]);
     await expect(unexpected).rejects.toThrow(CheckpointError);
-    await expect(unexpected).rejects.toThrow(/^weights.pt: does not fit the network: unexpected 1 \(b\.weight\);/);
+    await expect(unexpected).rejects.toThrow(
+      /^weights.pt: does not fit the network: unexpected 1 \(b\.weight\);/,
+    );
     await expect(load(["x.a.weight", "x.a.bias", "x.b"], "x.")).rejects.toThrow("unexpected 1 (x.b);");
     await expect(load(["a.weight", "b"])).rejects.toThrow("missing 1 (a.bias); unexpected 1 (b);");
   });
