@@ -143,11 +143,13 @@ function timing(results) {
 
 function section(result) {
   const { task, training, adapter, commit, date, sigma_y: sigma, tries, left_out: leftOut } = result;
-  const { parameters: p, batch, steps, seconds } = training;
+  const { parameters: p, batch, steps, seconds, lossPower } = training;
+  const loss =
+    lossPower > 0 ? "errors counted as those of v" : "with the published loss, as `experiment=` had it then";
   const share = ((100 * p.htransform) / p.prior).toFixed(0);
   return [
     `## ${titles[task]} (\`${task}\`)`,
-    `Commit ${commit}, ${date.slice(0, 10)}, ${adapter.name}, Node ${result.node}, seed ${result.seed}. Noise of y: ${sigma} on [-1, 1]. Trained for ${steps} steps of ${batch} pictures in ${Math.round(seconds)} s; the h-transform has ${share} % of the prior's parameters. Tuned on held-out pictures 1 to ${result.tune}, measured on the ${result.pictures} after them.`,
+    `Commit ${commit}, ${date.slice(0, 10)}, ${adapter.name}, Node ${result.node}, seed ${result.seed}. Noise of y: ${sigma} on [-1, 1]. Trained for ${steps} steps of ${batch} pictures in ${Math.round(seconds)} s, ${loss}; the h-transform has ${share} % of the prior's parameters. Tuned on held-out pictures 1 to ${result.tune}, measured on the ${result.pictures} after them.`,
     `At equal network calls, ${result.steps} steps each:`,
     tableOf(result.equal).join("\n"),
     "Each at its own best of what was tried:",

@@ -109,7 +109,8 @@ async function trained(task) {
   if (!existsSync(summary)) throw new Error(`${task}: the training was stopped`);
   const { steps, seconds, parameters } = read(summary);
   const batch = Number(/batch_size: (\d+)/.exec(readFileSync(path.join(folder, "config.yaml"), "utf8"))?.[1]);
-  return { folder, facts: { steps, batch, seconds: seconds.train, parameters } };
+  const { alpha_bar_power: lossPower } = stored.algo.finetune_args;
+  return { folder, facts: { steps, batch, seconds: seconds.train, parameters, lossPower } };
 }
 
 /** One run of `deft compare`: its JSON, taken from an earlier run of the same words where there is one. */
