@@ -4,6 +4,7 @@ import path from "node:path";
 import { parseArguments } from "../deft/config/arguments.ts";
 import { showValue } from "../deft/config/fields.ts";
 import { samplerOptions } from "../deft/config/groups.ts";
+import { checkRanges, followRange } from "../deft/config/ranges.ts";
 import { resolveConfig, type Resolved } from "../deft/config/resolve.ts";
 import { fromConfig, toConfig, type Config } from "../deft/config/schema.ts";
 import { UserError } from "../deft/errors.ts";
@@ -152,7 +153,9 @@ function mergeTrained(stored: Config, { config, explicit }: Resolved, folder: st
     if (isOwn(key) || (isFree(key) && explicit.has(key)) || (otherData && key.startsWith("dataset.")))
       values.set(key, value);
   }
-  values.set("htransform_model.ckpt_path", isSame ? weightsIn(folder, stored, config) : null);
+  followRange(values, explicit);
+  checkRanges(values);
+  values.set("htransform_model.ckpt_path", isSame ? weightsIn(folder, stored, toConfig(values)) : null);
   return toConfig(values);
 }
 

@@ -54,11 +54,23 @@ describe("the configuration", () => {
     expect(config.htransform_model.ckpt_path).toBe(path.join(run, "htransform.safetensors"));
   });
 
+  test("samples the range of the run's schedule", async () => {
+    const run = await trainedRun("algo.deg=sr4", "diffusion.num_diffusion_timesteps=400");
+    const { config } = await resolveComparison(["--checkpoint", run]);
+    expect(config.diffusion.num_diffusion_timesteps).toBe(400);
+    expect(config.exp.start_step).toBe(400);
+    await refused("--checkpoint", run, "compare.num_steps=500").toThrow(
+      "compare.num_steps: more steps than the schedule has; got 500; expected at most 400",
+    );
+  });
+
   test("takes the run's other weights where algo.val_args.use_ema says so", async () => {
     const run = await trainedRun("algo.deg=sr4", "algo.val_args.use_ema=false");
     const weights = async (...words: string[]) =>
       (await resolveComparison(["--checkpoint", run, ...words])).config.htransform_model.ckpt_path;
-    expect(await weights("algo.val_args.use_ema=false")).toBe(path.join(run, "htransform.safetensors"));
+    // Left open it is as the run had it, whatever the default.
+    for (const words of [[], ["algo.val_args.use_ema=false"]])
+      expect(await weights(...words)).toBe(path.join(run, "htransform.safetensors"));
     await refused("--checkpoint", run, "algo.val_args.use_ema=true").toThrow(
       `algo.val_args.use_ema: ${run} holds no htransform_ema.safetensors`,
     );

@@ -9,7 +9,7 @@ const stepKeys = (values: ReadonlyMap<string, Value>): string[] => [
 ];
 
 /** The range of sampling is the schedule's unless it is named; so many steps as are left open are no more than it has. */
-export function followRange(values: Map<string, Value>, explicit: ReadonlyMap<string, Value>): void {
+export function followRange(values: Map<string, Value>, explicit: Pick<ReadonlySet<string>, "has">): void {
   const n = (key: string) => Number(values.get(key));
   if (!explicit.has("exp.start_step")) values.set("exp.start_step", n("diffusion.num_diffusion_timesteps"));
   const range = n("exp.start_step") - n("exp.end_step");
