@@ -66,8 +66,11 @@ fn product(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) l:
       //!repeat j 0..COLS
       let v_q_j = vec4f(right[r_j + k_q]);
       //!end
+      //!end
+      // Row by row, so that a sum stays in registers for its four products: with k outermost it went to memory and back for each.
       //!repeat b 0..BLOCKS
       //!repeat i 0..ROWS
+      //!repeat q 0..4
       let x_q_b_i = vec4f(subgroupBroadcast(a_b[q], i));
       //!repeat j 0..COLS
       s_b_i_j = fma(x_q_b_i, v_q_j, s_b_i_j);

@@ -107,9 +107,14 @@ fn main(@builtin(workgroup_id) w: vec3u, @builtin(local_invocation_index) lane: 
       let b_u_v = vec4f(f32(b[b_at_0 + line_u_v]), f32(b[b_at_1 + line_u_v]), f32(b[b_at_2 + line_u_v]), f32(b[b_at_3 + line_u_v]));
       //!end
       //!end
+      //!end
+      //!end
+      // Row by row, so that a sum stays in registers for its four products: with k outermost it went to memory and back for each.
       //!repeat blk 0..TM/SG
       //!repeat quad 0..SG/4
       //!repeat e 0..4
+      //!repeat u 0..TM/SG
+      //!repeat v 0..4*SG/TM
       //!if TA * AV == 1
       s_blk_quad_e = fma(vec4f(subgroupBroadcast(a_u[e], v * (TM / 4u) + blk * (SG / 4u) + quad)), b_u_v, s_blk_quad_e);
       //!else
