@@ -15,6 +15,7 @@ import { renderReport } from "./report/report.ts";
 import {
   METHODS,
   measuresLeftOut,
+  shortfall,
   unmeasured,
   WEIGHTED_MEASURES,
   type GridColumn,
@@ -240,6 +241,5 @@ function printTable({ metrics }: Summary): void {
         `${label[m].padEnd(20)}${`${s.psnr.toFixed(2)} dB`.padStart(9)}${s.ssim.toFixed(3).padStart(8)}${cells((e) => s[e.key]?.toFixed(e.digits))}${`${s.consistency.toFixed(1)} dB`.padStart(14)}`,
       );
   }
-  const missing = unmeasured(metrics);
-  if (missing !== null) console.log(missing);
+  for (const note of [unmeasured(metrics), shortfall(metrics)]) if (note !== null) console.log(note);
 }

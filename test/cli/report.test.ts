@@ -132,6 +132,22 @@ describe("report", () => {
     expect(renderReport(data())).not.toContain('scope="col">LPIPS');
   });
 
+  it("says so where the mean of the samples is below what needs no network", () => {
+    const note = (change: (metrics: ReportData["summary"]["metrics"]) => void): string => {
+      const some = data();
+      change(some.summary.metrics);
+      return (
+        /The mean of four DEFT samples is [^.]*\.\d* dB below \S+/.exec(words(renderReport(some)))?.[0] ?? ""
+      );
+    };
+    expect(note(() => {})).toBe("");
+    expect(note(({ deft_mean4: mean }) => (mean!.psnr = 20.571))).toBe(
+      "The mean of four DEFT samples is 0.30 dB below bicubic",
+    );
+    expect(note(({ pinv }) => (pinv!.psnr = 23))).toBe("The mean of four DEFT samples is 0.25 dB below A†y");
+    expect(note((metrics) => delete metrics.deft_mean4)).toBe("");
+  });
+
   it("has columns for what was measured with weights, the best of each bold", () => {
     const some = data();
     const { deft, prior } = some.summary.metrics;

@@ -2,7 +2,7 @@ import { formatBytes, formatCount, formatDuration, formatNumber } from "../forma
 import { METHOD_LABELS } from "./labels.ts";
 import { markup } from "./markup.ts";
 import type { Markup } from "./markup.ts";
-import { METHODS, unmeasured, WEIGHTED_MEASURES } from "./types.ts";
+import { METHODS, shortfall, unmeasured, WEIGHTED_MEASURES } from "./types.ts";
 import type { ReportData, Scores, Summary } from "./types.ts";
 
 /** The measures of a table: head, unit, digits, which end is best. */
@@ -65,13 +65,13 @@ export function measureTable(metrics: Summary["metrics"], pictures: number): Mar
       markup`<th scope="col">${head}${unit === "" ? undefined : markup`<small>${unit}</small>`}</th>`,
   );
   const smaller = columns.filter(({ best }) => best === "smallest").map(({ head }) => head);
-  const missingMeasures = unmeasured(metrics);
+  const notes = [unmeasured(metrics), shortfall(metrics)].filter((note) => note !== null);
   const leftOut =
     missing.length === 0
       ? undefined
       : markup` Left out, not measured for this task: ${missing.map((m) => METHOD_LABELS[m].name).join("; ")}.`;
   return markup`<table class="measures"><thead><tr><td></td>${heads}</tr></thead><tbody>${rows}</tbody></table>
-<p class="note">Means over ${formatCount(pictures)} held-out picture${pictures === 1 ? undefined : "s"}; larger is better${smaller.length > 0 ? ` (of ${smaller.join(", ")} smaller)` : undefined}, the best is bold. PSNR and SSIM compare with the original. Consistency compares the restored picture, damaged again, with the measurement y: it tells whether a picture invents what y contradicts. A sample is one possible original, the mean of four the safest guess; so the mean scores higher and looks softer.${leftOut}${missingMeasures === null ? undefined : ` ${missingMeasures}`}</p>`;
+<p class="note">Means over ${formatCount(pictures)} held-out picture${pictures === 1 ? undefined : "s"}; larger is better${smaller.length > 0 ? ` (of ${smaller.join(", ")} smaller)` : undefined}, the best is bold. PSNR and SSIM compare with the original. Consistency compares the restored picture, damaged again, with the measurement y: it tells whether a picture invents what y contradicts. A sample is one possible original, the mean of four the safest guess; so the mean scores higher and looks softer.${leftOut}${notes.map((note) => ` ${note}`)}</p>`;
 }
 
 /** The four figures on top: quality, gain, fit, cost; each left out where it was not measured. */

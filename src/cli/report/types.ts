@@ -80,6 +80,17 @@ export function unmeasured(...of: Parameters<typeof measuresLeftOut>): string | 
   return texts.length > 0 ? `Not measured, with what they need: ${texts.join(", ")}.` : null;
 }
 
+/** A warning where the mean of the samples has a lower PSNR than what needs no network, else null. */
+export function shortfall({ pinv, bicubic, deft_mean4: mean }: Summary["metrics"]): string | null {
+  const simple = [
+    { name: "A†y", psnr: pinv?.psnr ?? -Infinity },
+    { name: "bicubic", psnr: bicubic?.psnr ?? -Infinity },
+  ].reduce((a, b) => (b.psnr > a.psnr ? b : a));
+  if (!mean || !(mean.psnr < simple.psnr)) return null;
+  const lost = (simple.psnr - mean.psnr).toFixed(2);
+  return `The mean of four DEFT samples is ${lost} dB below ${simple.name} here. Train it longer, or give it a prior that has learned pictures such as these (deft pretrain --help).`;
+}
+
 /** One evaluated picture: PNG files in base64, and PSNR in dB where known. */
 export interface GridRow<C extends string = GridColumn> {
   label: string;
