@@ -95,7 +95,7 @@ function transformParams(s: Plane, c: number, first: number, rows: number, layou
   const [across, down] = [tilesX(s), tilesY(s)];
   const tiles = rows * across;
   const sizes = { first, c, h: s.h, w: s.w, tilesX: across, tilesY: down };
-  return { ...sizes, tiles, padded: 4 * quads(tiles), ...layout, biased };
+  return { ...sizes, tiles, padded: 4 * quads(tiles), ...layout, biased, points: 6 };
 }
 
 /** Channels as rows, tiles along them. */
