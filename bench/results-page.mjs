@@ -17,16 +17,19 @@ const decibel = (value) => `${value.toFixed(2)} dB`;
 
 /** The page; `results` as docs/results/*.json hold them. */
 export function page(results) {
+  const missing = Object.keys(titles)
+    .filter((task) => !results.some((result) => result.task === task))
+    .map((task) => `\`${task}\``);
   return [
     "# Results on the included priors",
-    "DEFT beside dps, pgdm, reddiff and ddrm on the paper's experiments (all but `deblur_nl`, which is not measured yet), with the two small priors that come with the program, at side 32. `npm run results` trains, tunes, measures and writes this page; the figures of each section are in `docs/results/`.",
-    "How it is done, for each task: the h-transform is trained by `deft train experiment=TASK`. Every method is then tuned on held-out pictures by the PSNR of one sample, and measured on other held-out pictures, with the same measurements and random numbers for all. PSNR is that of pictures on [0, 1]; SSIM with an 11×11 window; LPIPS by SqueezeNet 1.1; consistency is the PSNR of A x̂ against y. Network calls are those of the prior, + those of the h-transform; dps and pgdm also go back through the prior at each call, which is not counted. A mean counts what its samples took together. These are small trainings and few pictures, for tuning above all: differences of some tenths of a decibel say nothing, and a method whose best setting is the last of its row may do better beyond it. Seconds in the tables are those of a machine that did other work at the time.",
+    `DEFT beside dps, pgdm, reddiff and ddrm on the paper's experiments${missing.length > 0 ? ` (all but ${missing.join(", ")}, which is not measured yet)` : ""}, with the two small priors that come with the program, at side 32. \`npm run results\` trains, tunes, measures and writes this page; the figures of each section are in \`docs/results/\`.`,
+    "How it is done, for each task: the h-transform is trained by `deft train experiment=TASK`. Every method is then tuned on held-out pictures by the PSNR of one sample, and measured on other held-out pictures, with the same measurements and random numbers for all. PSNR is that of pictures on [0, 1]; SSIM with an 11×11 window; LPIPS by SqueezeNet 1.1; consistency is the PSNR of A x̂ against y. Network calls are those of the prior, + those of the h-transform; dps and pgdm also go back through the prior at each call, which is not counted. A mean counts what its samples took together. These are small trainings and few pictures, for tuning above all: differences of some tenths of a decibel say nothing, and a method whose best setting is the last or strongest that was tried may do better beyond it. Seconds in the tables are those of a machine that did other work at the time.",
     "## In short",
     ...overview(results),
     ...results.flatMap(section),
     "## To repeat it",
-    "```bash\nnpm run build && npm run results -- --long 40 --lpips FILE\n```",
-    "FILE: heads and trunk of LPIPS (v0.1, SqueezeNet 1.1), or the heads with `--lpips-trunk FILE`; without it there is no column LPIPS. `--only ct` measures one task, `--set algo.finetune_args.max_steps=5000` trains longer, `--pictures`, `--samples`, `--steps` and `--long` make it larger. A run that was stopped goes on where it was.",
+    "```bash\nnpm run results -- --long 40 --lpips FILE\n```",
+    "FILE: heads and trunk of LPIPS (v0.1, SqueezeNet 1.1), or the heads with `--lpips-trunk FILE`; without it there is no column LPIPS. `--only ct` measures one task, `--set algo.finetune_args.max_steps=5000` trains longer (first remove `samples/TASK` and `model_ckpts/TASK` in `outputs/results`: a finished run is not gone on with), `--pictures`, `--samples`, `--steps` and `--long` make it larger. A run that was stopped goes on where it was.",
   ].join("\n\n");
 }
 
@@ -78,7 +81,7 @@ function overview(results) {
   return [
     "PSNR in dB of one sample, and how many times as long as DEFT dps and pgdm take for a picture at equal calls of the prior.",
     table.join("\n"),
-    wins(results, "equal", "At equal network calls"),
+    wins(results, "equal", "At equal calls of the prior"),
     wins(results, "best", "With each method at its own best number of steps"),
     timing(results),
   ];
@@ -87,6 +90,9 @@ function overview(results) {
 /** A ratio of times, or a dash where it was not measured. */
 const times = (value) => (Number.isFinite(value) ? value.toFixed(2) : "–");
 
+/** Decibels that the tables do not show. */
+const LEVEL = 0.005;
+
 /** Where DEFT has the highest PSNR and where not. */
 function wins(results, part, opening) {
   const won = results.filter((r) => psnrOf(deftOf(r[part])) >= psnrOf(bestOf(baselines(r[part]))));
@@ -94,7 +100,8 @@ function wins(results, part, opening) {
   const list = (some) => some.map(({ task }) => `\`${task}\``).join(", ");
   const gaps = lost.map((r) => {
     const best = bestOf(baselines(r[part]));
-    return `\`${r.task}\` (${(psnrOf(best) - psnrOf(deftOf(r[part]))).toFixed(2)} dB behind ${best.name})`;
+    const gap = psnrOf(best) - psnrOf(deftOf(r[part]));
+    return `\`${r.task}\` (${gap < LEVEL ? "level with" : `${gap.toFixed(2)} dB behind`} ${best.name})`;
   });
   const pinv = results.filter((r) => {
     const row = r[part].find(({ name }) => name === "identity");
@@ -143,14 +150,14 @@ function timing(results) {
 
 function section(result) {
   const { task, training, adapter, commit, date, sigma_y: sigma, tries, left_out: leftOut } = result;
-  const { parameters: p, batch, steps, seconds, lossPower } = training;
+  const { parameters: p, batch, steps, lossPower } = training;
   const loss =
     lossPower > 0 ? "errors counted as those of v" : "with the published loss, as `experiment=` had it then";
   const share = ((100 * p.htransform) / p.prior).toFixed(0);
   return [
     `## ${titles[task]} (\`${task}\`)`,
-    `Commit ${commit}, ${date.slice(0, 10)}, ${adapter.name}, Node ${result.node}, seed ${result.seed}. Noise of y: ${sigma} on [-1, 1]. Trained for ${steps} steps of ${batch} pictures in ${Math.round(seconds)} s, ${loss}; the h-transform has ${share} % of the prior's parameters. Tuned on held-out pictures 1 to ${result.tune}, measured on the ${result.pictures} after them.`,
-    `At equal network calls, ${result.steps} steps each:`,
+    `Commit ${commit}, ${date.slice(0, 10)}, ${adapter.name}, Node ${result.node}, seed ${result.seed}. Noise of y: ${sigma} on [-1, 1]. Trained for ${steps} steps of ${batch} pictures, ${loss}; the h-transform has ${share} % of the prior's parameters. Tuned on held-out pictures 1 to ${result.tune}, measured on the ${result.pictures} after them.`,
+    `At equal calls of the prior, ${result.steps} steps each:`,
     tableOf(result.equal).join("\n"),
     "Each at its own best of what was tried:",
     tableOf(result.best).join("\n"),
@@ -158,7 +165,7 @@ function section(result) {
     // What a reader has to know beside the figures.
     ...(result.note ? [result.note] : []),
     `![Rows: held-out pictures. Columns: original, measurement, ${result.equal.map(({ name }) => nameOf(name)).join(", ")}.](images/results-${task}.png)`,
-    `_Columns: original | measurement | ${result.equal.map(({ name }) => nameOf(name)).join(" | ")}, one sample each at equal network calls._`,
+    `_Columns: original | measurement | ${result.equal.map(({ name }) => nameOf(name)).join(" | ")}, one sample each at equal calls of the prior._`,
     "What was tried, with the PSNR of one sample on the pictures for tuning:",
     triedOf(tries).join("\n"),
     ...Object.entries(leftOut).map(([method, reason]) => `Left out: ${method} (${reason}).`),
@@ -228,9 +235,11 @@ function paragraph(result) {
     const [deft, other] = [deftOf(rows), bestOf(baselines(rows))];
     const gap = psnrOf(deft) - psnrOf(other);
     const verdict =
-      gap >= 0
-        ? `DEFT is ${decibel(gap)} above the best other method, ${other.name}`
-        : `DEFT does not win: it is ${decibel(-gap)} below ${other.name}`;
+      Math.abs(gap) < LEVEL
+        ? `DEFT and the best other method, ${other.name}, are level`
+        : gap > 0
+          ? `DEFT is ${decibel(gap)} above the best other method, ${other.name}`
+          : `DEFT does not win: it is ${decibel(-gap)} below ${other.name}`;
     return `${opening} ${verdict}.`;
   };
   const pinv = psnrOf(equal.find(({ name }) => name === "identity"));

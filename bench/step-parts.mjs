@@ -49,7 +49,7 @@ const parts = {
     const x0 = predictX0(schedule, xt, eps, ts);
     return { eps, x0, next: lincomb(0.5, x0, 0.5, eps) };
   },
-  conditioning: ({ x0 }) => ({ inputs: condition(operator, xt, x0, y, task.condition) }),
+  conditioning: ({ x0 }) => ({ inputs: condition(operator, xt, x0, y, task.condition, ts) }),
   "h-transform": ({ eps, inputs }) => {
     const sum = lincomb(1, eps, 1, hTransform.forward(inputs, ts));
     return { sum, x0: predictX0(schedule, xt, sum, ts) };

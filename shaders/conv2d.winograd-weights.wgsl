@@ -3,7 +3,7 @@
 // three times as long.
 //   weightTransform: U = G w Gᵀ: out[e][m][k], k padded to quads with zeros;
 //                    w[m·rowStep + k·depthStep + tap]; with `flip` the taps run backwards (input gradient).
-//   weightInverse:   dw = Gᵀ D G: out[(o·c + c)·9 + tap], D[e] at e·element + o·rowStep + c·depthStep
+//   weightInverse:   dw = Gᵀ D G: out[(row·depth + k)·9 + tap], D[e] at e·element + row·rowStep + k·depthStep
 const WG = 32u;
 alias X = f32; //!param
 struct Params { rows: u32, depth: u32, rowStep: u32, depthStep: u32, flip: u32, element: u32, points: u32 }

@@ -5,8 +5,8 @@
 //   weightTransform    U = G w Gᵀ      a flipped and transposed w makes the convolution an input gradient
 //   outputTransform    y = Aᵀ M A + bias,  M[e] = U[e] V[e]
 //   gradientTransform  E = A dy Aᵀ     and weightInverse dw = Gᵀ (sum over tiles of E[e] V[e]ᵀ) G
-// A call does the tiles of some rows, the first of which is row `first` of the batch, tilesY of them an image. A value of tile t and channel c lies at e·element + c·channel + t·tile of its workspace. Tiles from `tiles` up to the grid's
-// end (a multiple of four) are written as zero. X and Y are how input and out are stored: workspaces in f32, tensors as they come. Widths that are no multiple of four take the Ragged entry points.
+// A call does the tiles of some rows, the first of which is row `first` of the batch, tilesY of them an image. A value of tile t and channel c lies at e·element + c·channel + t·tile of its workspace.
+// Tiles from `tiles` up to `padded` (a multiple of four) are written as zero. X and Y are how input and out are stored: workspaces in f32, tensors as they come. Widths that are no multiple of four take the Ragged entry points.
 const WG = 32u;
 alias X = f32; //!param
 alias Y = f32; //!param

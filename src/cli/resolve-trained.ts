@@ -22,6 +22,10 @@ const LEARNING =
 /** Keys that decide on the one observation of a deft_soc run. */
 const OBSERVATION = /^(exp\.(seed|classes)|loader\.shuffle)$/;
 
+/** Keys of other commands for which `resolveComparison` has a message of its own. */
+export const refusedByComparison = (key: string): boolean =>
+  key === "exp.resume" || key === "exp.save_evolution" || samplerKeys.has(key);
+
 /**
  * The configuration of `deft compare`: with a checkpoint its run's task, networks and pictures. Throws a UserError for a value that
  * the checkpoint was not trained with, and for a folder that holds no finished run.
@@ -94,7 +98,9 @@ async function newSampling(argv: readonly string[]): Promise<Resolved> {
     );
   const { preset } = parseArguments(argv);
   const hasTask =
-    exp.checkpoint !== null || preset !== null || explicit.has("algo.deg") || explicit.has("likelihood.name");
+    exp.checkpoint !== null ||
+    preset !== null ||
+    ["algo.deg", "likelihood.name", "experiment.name"].some((key) => explicit.has(key));
   const isNamed = explicit.has("sample.unconditional");
   const unconditional = isNamed ? config.sample.unconditional : algo.name === "ddim" && !hasTask;
   if (unconditional && algo.name !== "ddim")

@@ -206,7 +206,8 @@ export async function writeResults(r: Results): Promise<void> {
     batchSize: config.algo.finetune_args.batch_size,
     imagesPerSecond: r.imagesPerSecond,
     seed: config.exp.seed,
-    command: `node dist/deft.js train ${process.argv.slice(3).join(" ")}`.trim(),
+    command:
+      `node dist/deft.js train ${process.argv.slice(process.argv[2] === "train" ? 3 : 2).join(" ")}`.trim(),
     config: configToYaml(config),
   });
   await atomicWrite(path.join(folder.path, "report.html"), html);

@@ -1,4 +1,4 @@
-// What a convolution's variants share: its sizes, what each of the four computations takes, and limits.
+// What a convolution's variants share: its sizes, what each of the three that have variants takes, and limits.
 import type { Device } from "../gpu/device.ts";
 import type { HasBuffer } from "./kernel.ts";
 import type { Values } from "./shader.ts";

@@ -19,7 +19,7 @@ type Params<E> = E extends { params: infer P } ? P : never;
 export interface KernelOptions<P> {
   /** Workgroups to launch. */
   readonly grid: (params: P, values: Values) => readonly number[];
-  /** Sets of constants that launches pass; of endless ones (sizes of a window) some. Tests compile each. */
+  /** Sets of constants that launches pass; of endless ones (sizes of a window) some. Tests compile so many that every two values meet. */
   readonly values?: readonly Values[];
   /** Its parameters differ from call to call (random numbers, the number of a step), so a plan cannot replay it. */
   readonly varies?: boolean;

@@ -46,10 +46,23 @@ describe("docs/results.md", () => {
   const text = page([result("sr4", 22, 20), result("ct", 17, 20.25)]);
 
   test("says where DEFT wins, where not, and what the ratio of times is", () => {
-    expect(text).toContain("At equal network calls, one sample of DEFT has the highest PSNR on `sr4`");
+    expect(text).toContain("At equal calls of the prior, one sample of DEFT has the highest PSNR on `sr4`");
     expect(text).toContain("it does not win on `ct` (3.25 dB behind dps). It is worse than A†y on `ct`.");
     expect(text).toContain("dps takes 2.00 times as long as DEFT (2.00 to 2.00); pgdm takes 3.00 times");
     expect(text).toContain("DEFT does not win: it is 3.25 dB below dps.");
+  });
+
+  test("calls two methods level whose figures are the same to the last digit shown", () => {
+    const level = page([{ ...result("sr4", 20, 20.004), best: result("sr4", 20, 19.004).best }]);
+    expect(level).toContain("it does not win on `sr4` (level with dps)");
+    expect(level).toContain("At equal calls DEFT and the best other method, dps, are level.");
+    expect(page([result("sr4", 20, 20.006)])).toContain("At equal calls DEFT does not win: it is 0.01 dB");
+  });
+
+  test("names the experiments that were not measured", () => {
+    expect(text).toContain("experiments (all but `inp`, `hdr`");
+    const all = Object.keys(experimentPresets).map((task) => result(task, 22, 20));
+    expect(page(all)).not.toContain("all but");
   });
 
   test("shows the note of a task", () => {

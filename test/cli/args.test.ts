@@ -278,9 +278,15 @@ describe("the command line", () => {
         ...([pretrain, "pretrain"] as const),
         "exp.checkpoint=x exp.smoke_test=3 exp.num_steps=3 exp.save_ori=true exp.save_deg=true exp.save_evolution=true exp.classes=1 algo.deg=sr4",
       ],
-      [train, "train", "exp.checkpoint=x compare.num_steps=3 pretrain.steps=3"],
-      [sample, "sample", "compare.num_steps=3 pretrain.steps=3"],
-      [compare, "compare", "sample.num_samples=2 pretrain.steps=3"],
+      [train, "train", "exp.checkpoint=x compare.num_steps=3 sample.num_samples=2 pretrain.steps=3"],
+      [
+        ...([sample, "sample"] as const),
+        "compare.num_steps=3 pretrain.steps=3 algo.finetune_args.max_steps=3 algo.val_args.sample_freq=3",
+      ],
+      [
+        ...([compare, "compare"] as const),
+        "sample.num_samples=2 pretrain.steps=3 algo.finetune_args.max_steps=3 algo.val_args.num_steps=3",
+      ],
     ] as const;
     for (const [command, name, words] of unread) {
       const write = vi.spyOn(process.stdout, "write").mockImplementation(() => true);
@@ -297,6 +303,19 @@ describe("the command line", () => {
         );
       }
     }
+  });
+
+  it("offers compare no option of sample", async () => {
+    const write = vi.spyOn(process.stdout, "write").mockImplementation(() => true);
+    await compare(["--help"]);
+    const help = String(write.mock.calls[0]?.[0]);
+    vi.restoreAllMocks();
+    for (const word of ["--resume", "exp.resume (", "exp.save_evolution (", "algo.grad_term_weight ("])
+      expect(help).not.toContain(word);
+    expect(help).toContain("compare.dps.grad_term_weight (");
+    await expect(compare(["--bogus"])).rejects.toThrow(
+      /expected KEY=VALUE, --adapter, --checkpoint, --dry-run,/,
+    );
   });
 
   it("names the nearest command, prints help", async () => {

@@ -61,6 +61,8 @@ describe("the configuration", () => {
   test("without a task ddim draws from the prior alone; with one it does not", async () => {
     expect((await resolveSampling(["algo=ddim"])).config.sample.unconditional).toBe(true);
     expect((await resolveSampling(["algo=ddim", "algo.deg=sr4"])).config.sample.unconditional).toBe(false);
+    const { config } = await resolveSampling(["algo=ddim", "experiment=ct"]);
+    expect(config).toMatchObject({ algo: { deg: "ct" }, sample: { unconditional: false } });
     await refused("algo=dps").toThrow("algo.deg: no task given; pass algo.deg=TASK");
     await refused("algo=dps", "sample.unconditional=true").toThrow("algo=dps restores a measurement");
   });

@@ -11,6 +11,8 @@ interface Configured {
   readonly usage: string;
   /** Whether the command reads this key; others are refused, and not in its help. */
   readonly reads: (key: string) => boolean;
+  /** Whether it reads this key only to say where it belongs: not in its help. */
+  readonly refuses?: (key: string) => boolean;
   /** What to do instead of naming a key that it does not read; else to leave it out. */
   readonly instead?: { readonly [key: string]: string };
   readonly resolve: (args: readonly string[]) => Promise<Resolved>;
@@ -19,13 +21,20 @@ interface Configured {
   readonly run: (config: Config) => Promise<void>;
 }
 
+/** Whether a key is of training alone, or of the pictures that it draws on the way. */
+export const ofTraining = (key: string): boolean =>
+  /^algo\.(finetune_args\.(?!lr$|lr_annealing$)|val_args\.(batch_size|num_steps|psnr_batch_size|sample_freq|psnr_sample_freq)$)/.test(
+    key,
+  );
+
 /** A command whose arguments are a configuration, with --help and --dry-run. */
 export const configured =
-  ({ name, usage, reads, instead, resolve, check, run }: Configured) =>
+  ({ name, usage, reads, refuses = () => false, instead, resolve, check, run }: Configured) =>
   async (args: readonly string[]): Promise<void> => {
-    const given = parseArguments(args, configurationOf(name, reads));
+    const offered = (key: string): boolean => reads(key) && !refuses(key);
+    const given = parseArguments(args, configurationOf(name, offered));
     if (given.flags.help) {
-      process.stdout.write(helpText(usage, reads));
+      process.stdout.write(helpText(usage, offered));
       return;
     }
     const unread = [...given.explicit.keys()].find((key) => !reads(key));

@@ -11,7 +11,7 @@ export const train = configured({
   name: "train",
   usage:
     "deft train [OPTIONS]: fine-tune an h-transform beside a frozen prior and restore held-out pictures; with algo=deft_soc learn one picture's measurement",
-  reads: (key) => !/^(pretrain|compare)\.|^exp\.checkpoint$/.test(key),
+  reads: (key) => !/^(pretrain|compare|sample)\.|^exp\.checkpoint$/.test(key),
   instead: { "exp.checkpoint": "to start from a trained network pass htransform_model.ckpt_path=FILE" },
   async resolve(args) {
     const resolved = await resolveRun(args);

@@ -36,10 +36,20 @@ export interface Vocabulary {
   readonly keys: readonly string[];
 }
 
-/** That of a command whose arguments are a configuration; `reads`: whether it reads this group of keys. */
+/** Flags that stand for a key. */
+const KEY_FLAGS: readonly (readonly [flag: string, key: string])[] = [
+  ["--adapter", "adapter"],
+  ["--checkpoint", "exp.checkpoint"],
+  ["--resume", "exp.resume"],
+];
+
+/** That of a command whose arguments are a configuration; `reads`: whether it reads this key. */
 export const configurationOf = (command: string, reads: (key: string) => boolean): Vocabulary => ({
   command,
-  flags: ["--adapter", "--checkpoint", "--resume", "--dry-run", "--help", "--config"],
+  flags: [
+    ...KEY_FLAGS.filter(([, key]) => reads(key)).map(([flag]) => flag),
+    ...["--dry-run", "--help", "--config"],
+  ],
   keys: [...fields.keys()].filter(reads),
 });
 
