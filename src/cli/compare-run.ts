@@ -4,6 +4,7 @@ import type { ComparedBatch, Comparison } from "../deft/compare.ts";
 import type { Config } from "../deft/config/schema.ts";
 import { subset, type ImageDataset } from "../deft/dataset.ts";
 import { summarise } from "../deft/evaluate.ts";
+import { average } from "../deft/metrics.ts";
 import { saveComparedPictures, writeComparison } from "./compare-results.ts";
 import { classed } from "./classes.ts";
 import { batchesOf, forecast, refuseNone, setUpComparison } from "./comparison-setup.ts";
@@ -14,7 +15,7 @@ import { openEngine } from "./open-engine.ts";
 import { createProgress, type Progress } from "./progress.ts";
 import { measureLines } from "./report/figures.ts";
 import { openRunFolder } from "./run-folder.ts";
-import { withRunWeights } from "./train-setup.ts";
+import { halfLine, withRunWeights } from "./train-setup.ts";
 import { openTask } from "./task-files.ts";
 
 /** The comparison of a resolved and checked configuration. Throws UserError. */
@@ -42,13 +43,19 @@ export async function runComparison(config: Config): Promise<void> {
     console.log(
       `task: ${deg}, noise sigma_y ${sigma ?? 0} on [-1, 1]; ${validation.name}, side ${validation.side}; the same measurements and draws for all`,
     );
+    const half = halfLine(config, engine.device);
+    if (half !== null) console.log(half);
     console.log(`memory: ${formatBytes(peak)} of GPU memory at most`);
     const batches: ComparedBatch[] = [];
     for (const [first, count] of batchesOf(config, order, config.compare.first)) {
       const compared = await compareBatch(comparison, order, first, count);
       await saveComparedPictures(folder.path, order, compared);
-      // Only the first batch is shown; the others keep their scores and deviations.
-      const bare = { ...compared, pictures: new Map(), samples: new Map(), original: new Float32Array() };
+      // Only the first batch is shown; the others keep their scores and mean deviations.
+      const bare = {
+        ...{ ...compared, pictures: new Map(), samples: new Map(), original: new Float32Array() },
+        measurement: { ...compared.measurement, values: new Float32Array() },
+        deviations: new Map([...compared.deviations].map(([name, v]) => [name, Float32Array.of(average(v))])),
+      };
       batches.push(batches.length === 0 ? compared : bare);
       refuseNone(comparison, leftOut);
       if (batches.length % config.exp.logfreq === 0)

@@ -31,7 +31,7 @@ export async function predictedPeak(
   const values = new Float32Array(count * channels * side * side);
   const labels = config.model.class_cond ? new Array<number>(count).fill(0) : null;
   for (let step = 0; step < STEPS; step++) fineTuning.step({ values, count, epoch: 0, labels }).dispose();
-  const options = evaluationOptions(run, config.exp.num_steps, { samples: 1, keepEvolution: false });
+  const options = evaluationOptions(run, config.exp.num_steps, { samples: 1, evolutionSteps: 0 });
   const blank = { ...validation, get: () => Promise.resolve(new Float32Array(channels * side * side)) };
   // The largest of the batches that are restored, in training and after it.
   const val = config.algo.val_args;

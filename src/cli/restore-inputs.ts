@@ -63,7 +63,8 @@ export async function planInputs(request: RestoreRequest, files: TaskFiles): Pro
   let first = 0;
   for (const [k, file] of request.files.entries()) {
     const mask = masks?.[k] ?? null;
-    const read = async () => onMask(asMeasured(await readWhole(file), file, layout.channels, deg), mask);
+    const read = async () =>
+      onMask(asMeasured(await readWhole(file), file, layout.channels, deg), mask, config, k);
     const plan = planOf(await read(), file, { deg, side, layout });
     if (mask && layout.mask) checkMask(layout.mask, mask, plan, file);
     const label = ownClass(config, k);

@@ -1,5 +1,6 @@
 // The masks of the pictures that `deft restore` in-paints: one for all, or one a picture.
 import path from "node:path";
+import { streamOf, streams } from "../deft/batches.ts";
 import { operatorOf } from "../deft/config/degradation.ts";
 import type { Config } from "../deft/config/schema.ts";
 import { UserError } from "../deft/errors.ts";
@@ -8,6 +9,7 @@ import type { MaskSource } from "../deft/masks.ts";
 import { cut, tileOrigin, type TilePlan } from "../deft/tiles.ts";
 import type { Picture } from "../io/images.ts";
 import { readMasks, type StoredMask, type StoredMasks } from "../io/masks.ts";
+import { Philox } from "../tensor/index.ts";
 import { sizeOfPrior } from "./prior-file.ts";
 import type { RestoreInput } from "./restore-inputs.ts";
 
@@ -73,10 +75,22 @@ const toPicture = ({ width, height, kept }: StoredMask): Picture => ({
   width,
 });
 
-/** The measurement with nothing where the mask, if of its size, keeps nothing. */
-export function onMask(picture: Picture, mask: Picture | null): Picture {
+/**
+ * The measurement with noise alone where the mask, if of its size, keeps nothing, as the h-transform has seen it: y = m x + σ n.
+ * `index`: the number of the picture.
+ */
+export function onMask(
+  picture: Picture,
+  mask: Picture | null,
+  { algo, exp }: Config,
+  index: number,
+): Picture {
   if (mask?.height !== picture.height || mask.width !== picture.width) return picture;
-  return { ...picture, data: picture.data.map((v, i) => v * mask.data[i % mask.data.length]!) };
+  const random = new Philox(exp.seed, streamOf(streams.measurement, 0), index);
+  const sigma = algo.sigma_y ?? 0;
+  const missing = () => (sigma > 0 ? sigma * random.normal() : 0);
+  const { data } = mask;
+  return { ...picture, data: picture.data.map((v, i) => (data[i % data.length]! > 0 ? v : missing())) };
 }
 
 /** Throws a UserError for a mask that is not of its picture's size. */

@@ -34,6 +34,7 @@ import type { RestoreInput, RestoreInputs, RestoreRequest } from "./restore-inpu
 import { TRANSFORM } from "./run-folder.ts";
 import { readTaskFiles } from "./task-files.ts";
 import {
+  halfLine,
   loadPrior,
   transformNetwork,
   withRunWeights,
@@ -91,6 +92,8 @@ export async function restoreInputs(
       const onStep = () => progress.update({ step: ++done, total });
       const o = { ...common, engine, seed: config.exp.seed, onStep };
       const peak = await predictedPeak(o, config, weights, inputs);
+      const half = halfLine(config, engine.device);
+      if (half !== null) console.log(half);
       console.log(`memory: ${formatBytes(peak)} of GPU memory at most`);
       const networks = await loadNetworks(engine, config, weights);
       progress.update({ step: 0, total });

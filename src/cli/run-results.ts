@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import path from "node:path";
 import type { Config } from "../deft/config/schema.ts";
 import type { ImageDataset } from "../deft/dataset.ts";
-import { summarise, type Restored } from "../deft/evaluate.ts";
+import { spread, summarise, type Restored } from "../deft/evaluate.ts";
 import type { FineTuning } from "../deft/finetune.ts";
 import type { Prior } from "../deft/prior.ts";
 import type { Task } from "../deft/task.ts";
@@ -28,7 +28,7 @@ import { readStats } from "./stats.ts";
 /** Pictures in grid.png and the report. */
 export const SHOWN = 8;
 const EVOLUTIONS = 3;
-const EVOLUTION_STEPS = 10;
+export const EVOLUTION_STEPS = 10;
 
 export interface Results {
   readonly folder: RunFolder;
@@ -103,10 +103,7 @@ export function evolutionStrip(
   restored: Pick<Restored, "evolution" | "count">,
   k: number,
 ): Picture {
-  const n = restored.evolution.length;
-  const steps = Math.min(EVOLUTION_STEPS, n);
-  const chosen = Array.from({ length: steps }, (_, i) => Math.round((i * (n - 1)) / Math.max(1, steps - 1)));
-  const pictures = chosen.map((i) =>
+  const pictures = spread(restored.evolution.length, EVOLUTION_STEPS).map((i) =>
     pictureAt(restored.evolution[i] as Float32Array, restored.count, data.channels, k),
   );
   return tile(pictures, { zoom: zoomOf(data.side) });
@@ -154,8 +151,6 @@ async function hashOf({ trainer: { set } }: FineTuning): Promise<string> {
   return hash.digest("hex");
 }
 
-const GATE_POINTS = Array.from({ length: 101 }, (_, i) => Math.min(999, i * 10));
-
 /** grid.png, htransform.safetensors and its other weights, report.html and, last, summary.json; prints the table. */
 export async function writeResults(r: Results): Promise<void> {
   const { folder, run, batches, gpu } = r;
@@ -193,7 +188,8 @@ export async function writeResults(r: Results): Promise<void> {
     if (k < EVOLUTIONS)
       evolution.push({ label: `picture ${k + 1}`, png: await png(evolutionStrip(data, first, k)) });
   }
-  const gate = await fineTuning.gate(GATE_POINTS, useAverage);
+  const gateTimes = spread(config.diffusion.num_diffusion_timesteps, 101);
+  const gate = await fineTuning.gate(gateTimes, useAverage);
   const html = renderReport({
     summary,
     title: `${task.title} (${task.name})`,
@@ -201,7 +197,7 @@ export async function writeResults(r: Results): Promise<void> {
     evaluatedPictures: batches.reduce((n, b) => n + b.count, 0),
     grid,
     loss: readStats(r.statsFile).map(({ step, loss }) => ({ step, loss })),
-    gate: GATE_POINTS.map((t, i) => ({ t, s: gate[i] as number })),
+    gate: gateTimes.map((t, i) => ({ t, s: gate[i] as number })),
     evolution,
     batchSize: config.algo.finetune_args.batch_size,
     imagesPerSecond: r.imagesPerSecond,

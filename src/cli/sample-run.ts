@@ -7,8 +7,9 @@ import type { Comparison } from "../deft/compare.ts";
 import type { Config } from "../deft/config/schema.ts";
 import { subset, type ImageDataset } from "../deft/dataset.ts";
 import { UserError } from "../deft/errors.ts";
+import { timesteps } from "../deft/schedule.ts";
 import { makeTask, type Task } from "../deft/task.ts";
-import { Philox } from "../tensor/index.ts";
+import { Philox, type Device } from "../tensor/index.ts";
 import { classed } from "./classes.ts";
 import {
   batchesOf,
@@ -31,7 +32,7 @@ import { appendBatch, metricsOf, readBatches, saveSampleGrid, saveSamples } from
 import type { DoneBatch, Summary } from "./sample-results.ts";
 import { openTask } from "./task-files.ts";
 import { recordTuning } from "./tuning.ts";
-import { withRunWeights, type RunWeights } from "./train-setup.ts";
+import { halfLine, withRunWeights, type RunWeights } from "./train-setup.ts";
 
 /** What a new folder is named after. */
 export const sampleLabel = ({ algo, sample }: Pick<Config, "algo" | "sample">): string =>
@@ -100,7 +101,7 @@ export async function sampleOn(
     const { peak } = await forecast(engine.device, parts, data, batches);
     const folder = await openRunFolder(config, sampleLabel(config));
     if (tuning) await recordTuning(folder.path, tuning);
-    describe(folder, task, data, peak);
+    describe(folder, { device: engine.device, task, data, peak });
     await sampleInto(folder, { engine, gpu, parts, data, evolution, batches });
   });
 }
@@ -133,14 +134,22 @@ export function samplingParts({ config, task, data, weights, evolution }: Sampli
   };
 }
 
-function describe({ path: run, config }: RunFolder, task: Task, data: ImageDataset, peak: number): void {
+interface Facts {
+  readonly device: Device;
+  readonly task: Task;
+  readonly data: ImageDataset;
+  /** Bytes of GPU memory. */
+  readonly peak: number;
+}
+
+function describe({ path: run, config }: RunFolder, { device, task, data, peak }: Facts): void {
   const { algo, classifier, sample } = config;
   console.log(`run: ${run}`);
   const what = sample.unconditional
     ? `drawings from ${data.name}, side ${data.side}`
     : `task: ${algo.deg}, noise sigma_y ${task.condition.sigmaY} on [-1, 1]; ${data.name}, ${data.length} held-out pictures, side ${data.side}`;
   console.log(
-    `${what}; ${algo.name}, ${sampledSteps(config)} steps, samples of each picture: ${sample.num_samples}`,
+    `${what}; ${algo.name}, ${timesteps(config.exp.start_step, config.exp.end_step, sampledSteps(config)).length} steps, samples of each picture: ${sample.num_samples}`,
   );
   if (classifier.ckpt_path !== null)
     console.log(
@@ -148,6 +157,8 @@ function describe({ path: run, config }: RunFolder, task: Task, data: ImageDatas
         ? `classifier: guides with scale ${classifier.scale}`
         : "classifier: measures only",
     );
+  const half = halfLine(config, device);
+  if (half !== null) console.log(half);
   console.log(`memory: ${formatBytes(peak)} of GPU memory at most`);
 }
 

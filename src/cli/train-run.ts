@@ -15,10 +15,10 @@ import { createProgress } from "./progress.ts";
 import { measureLines } from "./report/figures.ts";
 import { trainLabel } from "./resolve-run.ts";
 import { atomicWrite, finishedFolder, openRunFolder, storedFolder, type RunFolder } from "./run-folder.ts";
-import { exportTransform, saveGrid, savePictures, writeResults } from "./run-results.ts";
+import { EVOLUTION_STEPS, exportTransform, saveGrid, savePictures, writeResults } from "./run-results.ts";
 import { resumeLoop, runLoop, statsFile, type LoopResult } from "./train-loop.ts";
 import { recordTuning } from "./tuning.ts";
-import { evaluationOptions, setUpRun, withRunWeights, type Run } from "./train-setup.ts";
+import { evaluationOptions, halfLine, setUpRun, withRunWeights, type Run } from "./train-setup.ts";
 
 const SAMPLES = 4;
 
@@ -84,10 +84,8 @@ function describe(
   console.log(
     `networks: frozen prior ${formatCount(prior)} parameters, h-transform ${formatCount(h)} (${((100 * h) / prior).toFixed(1)} %), ${run.totalSteps} steps of ${config.algo.finetune_args.batch_size}`,
   );
-  if (config.model.use_fp16 && !run.engine.device.half)
-    console.log(
-      `model.use_fp16: ${run.engine.device.adapterName} has no shader-f16; the prior runs in float32`,
-    );
+  const half = halfLine(config, run.engine.device);
+  if (half !== null) console.log(half);
   console.log(`memory: ${formatBytes(peak)} of GPU memory at most`);
 }
 
@@ -102,7 +100,7 @@ async function fineTune(folder: RunFolder, run: Run, validation: ImageDataset): 
     pictures: number,
     print: (line: string) => void,
   ): Promise<void> => {
-    const options = evaluationOptions(run, val.num_steps, { samples: 1, keepEvolution: false });
+    const options = evaluationOptions(run, val.num_steps, { samples: 1, evolutionSteps: 0 });
     const restored = await restoreBatch(options, validation, 0, Math.min(pictures, validation.length));
     const file = path.join(folder.path, "validation", String(step).padStart(6, "0"));
     await saveGrid(`${file}.png`, validation, [restored]);
@@ -135,7 +133,12 @@ async function fineTune(folder: RunFolder, run: Run, validation: ImageDataset): 
       const epoch = step / batches.stepsPerEpoch;
       const print = (line: string) => progress.print(line);
       if (o.save_model_every_n_epoch > 0 && epoch % o.save_model_every_n_epoch === 0)
-        await exportTransform(path.join(folder.checkpoints, `model-${epoch}.safetensors`), fineTuning, false);
+        for (const average of [false, true])
+          await exportTransform(
+            path.join(folder.checkpoints, `model-${epoch}${average ? "_ema" : ""}.safetensors`),
+            fineTuning,
+            average,
+          );
       if (step >= totalSteps) return;
       if (val.sample_freq > 0 && epoch % val.sample_freq === 0)
         await validate(step, epoch, val.batch_size, print);
@@ -167,7 +170,7 @@ async function evaluate({ opened, folder, run, data, trained, started }: Evaluat
   let done = 0;
   const options = evaluationOptions(run, exp.num_steps, {
     samples: SAMPLES,
-    keepEvolution: true,
+    evolutionSteps: EVOLUTION_STEPS,
     onStep: () => progress.update({ step: ++done, total: count * evaluationSteps(options) }),
   });
   progress.update({ step: 0, total: count * evaluationSteps(options) });
@@ -179,8 +182,10 @@ async function evaluate({ opened, folder, run, data, trained, started }: Evaluat
     const restored = await restoreBatch(options, order, first, Math.min(size, order.length - first));
     await savePictures(folder.path, order, restored, first, exp);
     // Only the first batch is shown; the others keep their scores.
+    const none = new Float32Array();
+    const measurement = { ...restored.measurement, values: none };
     batches.push(
-      b === 0 ? restored : { ...restored, evolution: [], methods: new Map(), original: new Float32Array() },
+      b === 0 ? restored : { ...restored, measurement, evolution: [], methods: new Map(), original: none },
     );
     if ((b + 1) % exp.logfreq === 0 && b + 1 < count)
       progress.print(measureLines(Object.fromEntries(summarise(batches))).join("\n"));

@@ -18,7 +18,7 @@ import { ParameterSet } from "../nn/parameter.ts";
 import { smallestSide } from "../nn/trunks.ts";
 import { EncoderUNet } from "../nn/unet.ts";
 import { loadWeights, type WeightSource } from "../nn/state.ts";
-import type { Engine } from "../tensor/index.ts";
+import type { Device, Engine } from "../tensor/index.ts";
 import { PRIOR, priorFile } from "./prior-file.ts";
 import { checkKind } from "./weight-kind.ts";
 
@@ -93,6 +93,12 @@ async function whileOpen<T>(fn: (open: Open, openOrNull: OpenOrNull) => Promise<
     for (const weights of opened) await weights.close();
   }
 }
+
+/** The line that says so where a prior asked for in float16 stays float32, else null. */
+export const halfLine = ({ model }: Config, { half, adapterName }: Device): string | null =>
+  model.use_fp16 && !half
+    ? `model.use_fp16: ${adapterName} has no shader-f16; the prior runs in float32`
+    : null;
 
 /** The frozen prior of a configuration. */
 export function loadPrior(
@@ -173,11 +179,11 @@ export async function setUpRun(engine: Engine, parts: RunParts) {
   return { engine, config, schedule, prior, task, batches, totalSteps, fineTuning, ...metrics };
 }
 
-/** The evaluation's settings; `keepEvolution` only where strips are asked for. */
+/** The evaluation's settings; `evolutionSteps` where strips are shown. */
 export function evaluationOptions(
   run: Run,
   numSteps: number,
-  extra: Pick<EvaluationOptions, "samples" | "keepEvolution" | "onStep">,
+  extra: Pick<EvaluationOptions, "samples" | "evolutionSteps" | "onStep">,
 ): EvaluationOptions {
   const { config, engine, schedule, prior, task, fineTuning, lpips, inception, classifier } = run;
   const { eta, use_ema: useAverage } = config.algo.val_args;

@@ -62,8 +62,8 @@ export interface EvaluationOptions extends Measuring {
   readonly samples: number;
   /** Sees each sampling step that is done, for a progress bar. */
   readonly onStep?: () => void;
-  /** Keeps x̂0 of every step of the first sample. */
-  readonly keepEvolution: boolean;
+  /** Steps of the first sample of which x̂0 is kept, spread from the first to the last; 0: none. */
+  readonly evolutionSteps: number;
 }
 
 /** A batch restored: host arrays [n, C, H, W] in [-1, 1]. */
@@ -77,12 +77,18 @@ export interface Restored {
     readonly isPicture: boolean;
   };
   readonly methods: ReadonlyMap<MethodName, Float32Array>;
-  /** x̂0 of each step of the first sample, from noise to picture. */
+  /** x̂0 of the steps kept of the first sample, from noise to picture. */
   readonly evolution: readonly Float32Array[];
   /** One number a picture. */
   readonly scores: ReadonlyMap<MethodName, Scores>;
   /** What Inception says of the pictures; empty without it. */
   readonly inception: ReadonlyMap<MethodName | "original", InceptionOutputs>;
+}
+
+/** At most `count` of 0 … n−1, the first and the last among them. */
+export function spread(n: number, count: number): number[] {
+  const steps = Math.min(count, n);
+  return Array.from({ length: steps }, (_, i) => Math.round((i * (n - 1)) / Math.max(1, steps - 1)));
 }
 
 /** The measurement noise of the evaluation has a step number of its own, which training does not reach. */
@@ -127,8 +133,9 @@ export async function openBatch(
   const original = new Float32Array(count * channels * side * side);
   const size = original.length / count;
   for (let i = 0; i < count; i++) original.set(await data.get(first + i), i * size);
-  // Masks of the evaluation come from the far end of the numbering, which training does not reach.
-  const mask = (k: number) => 0x7fff0000 + first + k;
+  // Drawn masks come from the far end of the numbering, which training does not reach; of stored ones each picture takes its own.
+  const start = task.masks?.count === undefined ? 0x7fff0000 : 0;
+  const mask = (k: number) => start + first + k;
   const kept = (operator: Operator): Operator => {
     for (const t of operator.held) t.keep();
     return operator;
@@ -176,7 +183,21 @@ export const inceptionScores = (
   { x }: Pick<OpenBatch, "x">,
   values: Float32Array,
   network: FeatureNetwork,
-): Promise<InceptionOutputs> => withPictures(values, x, (pictures) => inceptionOf(network, pictures));
+): Promise<InceptionOutputs> =>
+  withPictures(values, x, async (pictures) => {
+    const { features, logits } = await inceptionOf(network, pictures);
+    // Networks on the GPU may make a number of what is none.
+    for (const k of broken(values, x.dim(0)))
+      for (const rows of [features, logits]) rowOf(rows, k, x.dim(0)).fill(NaN);
+    return { features, logits };
+  });
+
+const rowOf = (values: Float32Array, k: number, count: number): Float32Array =>
+  values.subarray((k * values.length) / count, ((k + 1) * values.length) / count);
+
+/** The pictures of `count` that hold something that is no number. */
+const broken = (values: Float32Array, count: number): number[] =>
+  Array.from({ length: count }, (_, k) => k).filter((k) => rowOf(values, k, count).some(Number.isNaN));
 
 /** Restores pictures first … first+count−1 of `data`. */
 export async function restoreBatch(
@@ -194,6 +215,7 @@ export async function restoreBatch(
   if (task.scale !== null)
     methods.set("bicubic", bicubicUpsample(measurement.values, y.shape as unknown as ImageShape, task.scale));
   const evolution: Float32Array[] = [];
+  const kept = new Set(spread(o.ts.length, o.evolutionSteps));
   const sample = async (predict: Predict, eta: number, k: number, keep: boolean): Promise<Float32Array> => {
     const draw = (purpose: number, step: number) =>
       randomNormal(engine, shape, { seed: o.seed, stream: streamOf(purpose, step * 64 + k), first });
@@ -205,8 +227,8 @@ export async function restoreBatch(
       predict,
       start: draw(streams.start, 0),
       noise: (step) => draw(streams.sample, step),
-      onStep: async (_, { x0 }) => {
-        if (keep) evolution.push(await x0.read());
+      onStep: async (i, { x0 }) => {
+        if (keep && kept.has(i)) evolution.push(await x0.read());
         o.onStep?.();
       },
     });
@@ -220,14 +242,7 @@ export async function restoreBatch(
   );
   const samples: Float32Array[] = [];
   for (let k = 0; k < o.samples; k++)
-    samples.push(
-      await sample(
-        o.fineTuning.predict(operator, y, o.useAverage, labels),
-        o.eta,
-        k,
-        k === 0 && o.keepEvolution,
-      ),
-    );
+    samples.push(await sample(o.fineTuning.predict(operator, y, o.useAverage, labels), o.eta, k, k === 0));
   methods.set("deft", samples[0] as Float32Array);
   methods.set("deft_mean4", meanOf(samples));
   const scores = new Map<MethodName, Scores>();
@@ -258,6 +273,7 @@ export function perceptual(lpips: Lpips, values: Float32Array, x: Tensor): Promi
     const d = engine.noGrad(() => engine.scope(() => lpips.distance(pictures, x)));
     const out = await d.read();
     d.dispose();
+    for (const k of broken(values, out.length)) out[k] = NaN;
     return out;
   });
 }

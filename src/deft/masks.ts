@@ -64,7 +64,9 @@ export function boxMasks({
     mask: (index) => {
       const random = randomStream("box", seed, index);
       const along = (side: number) => random.integer(scaled(minMaskSize, side), scaled(maxMaskSize, side));
-      const [columns, rows] = [along(width), along(height)];
+      const columns = along(width);
+      // Of a picture that is missing as a whole nothing could be said.
+      const rows = Math.min(along(height), columns === width ? height - 1 : height);
       const [left, top] = [random.integer(0, width - columns), random.integer(0, height - rows)];
       const mask = new Float32Array(height * width).fill(1);
       for (let y = top; y < top + rows; y++) mask.fill(0, y * width + left, y * width + left + columns);

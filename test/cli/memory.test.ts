@@ -38,7 +38,7 @@ test.each([
       await loss.read();
       loss.dispose();
     }
-    const options = evaluationOptions(run, 3, { samples: 2, keepEvolution: true });
+    const options = evaluationOptions(run, 3, { samples: 2, evolutionSteps: 10 });
     await restoreBatch(options, train, 0, m);
     return { foretold, used: device.pool.stats.peak };
   });

@@ -140,6 +140,15 @@ describe("deft restore", () => {
       for (let x = 0; x < SIDE; x++) expect(second[y * SIDE + x]).toBe(kept[y * 45 + 13 + x] === 1 ? 1 : 0);
     const y = await input!.read();
     expect(y.data.every((v, i) => kept[i] === 1 || v === 0)).toBe(true);
+    // Noise of the task is in the holes too, as in training, and nowhere else; the same at each reading.
+    const noisy = { ...o, config: { ...config, algo: { ...config.algo, sigma_y: 0.1 } } };
+    const [behind] = (await planInputs(noisy, {})).inputs;
+    const [n1, n2] = [await behind!.read(), await behind!.read()];
+    expect(n1.data).toEqual(n2.data);
+    const holes = [...n1.data].filter((_, i) => kept[i] !== 1);
+    expect([...n1.data].every((v, i) => kept[i] !== 1 || v === y.data[i])).toBe(true);
+    const deviation = Math.sqrt(holes.reduce((sum, v) => sum + v * v, 0) / holes.length);
+    expect(Math.abs(deviation - 0.1)).toBeLessThan(0.1 * (4 / Math.sqrt(2 * holes.length)));
     await restoreInputs(engine, o, planned, {});
     expect(existsSync(at("out", "wide_mean.png"))).toBe(false);
     expect((await readWhole(at("out", "wide.png"))).width).toBe(45);

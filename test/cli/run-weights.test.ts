@@ -59,7 +59,7 @@ test("a run takes its prior from a .pt file, and measures LPIPS where weights ar
       const parts = { config, task, train, ...weights };
       const foretold = await predictedPeak(device, parts, train);
       const run = await setUpRun(new Engine(device), parts);
-      const options = evaluationOptions(run, 2, { samples: 1, keepEvolution: false });
+      const options = evaluationOptions(run, 2, { samples: 1, evolutionSteps: 0 });
       return { restored: await restoreBatch(options, train, 0, 2), foretold };
     });
   };
@@ -98,7 +98,7 @@ test("FID, KID and Inception score of a run are those of all its batches", async
         return { features: concat([pixels, pixels], 1), logits: slice(pixels, [0, 0], [1, 1008]) };
       },
     };
-    const options = { ...evaluationOptions(run, 2, { samples: 1, keepEvolution: false }), inception };
+    const options = { ...evaluationOptions(run, 2, { samples: 1, evolutionSteps: 0 }), inception };
     return [await restoreBatch(options, train, 0, 1), await restoreBatch(options, train, 1, 2)];
   });
   const set = (of: (b: Restored) => Float32Array) => {

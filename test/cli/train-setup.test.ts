@@ -139,7 +139,7 @@ async function picturesOf({ batches }: Run, epoch: number): Promise<number[][]> 
   return steps;
 }
 
-const extra = { samples: 3, keepEvolution: true };
+const extra = { samples: 3, evolutionSteps: 10 };
 
 describe("what a training is made of", () => {
   test("natural order, whole epochs, the average and noise in the sampler, as the configuration has them", async () => {
@@ -159,7 +159,7 @@ describe("what a training is made of", () => {
       const options = evaluationOptions(run, 7, extra);
       expect(options.ts).toEqual([100, 200, 300, 400, 500, 600, 700]);
       expect([options.useAverage, options.eta, options.seed]).toEqual([true, 0.25, SEED]);
-      expect([options.samples, options.keepEvolution]).toEqual([3, true]);
+      expect([options.samples, options.evolutionSteps]).toEqual([3, 10]);
       expect(options.fineTuning).toBe(run.fineTuning);
       expect([options.lpips, options.inception, options.classifier]).toEqual([null, null, null]);
     });
@@ -216,7 +216,7 @@ describe("what a training leaves", () => {
         const { trainer } = run.fineTuning;
         scatter(trainer, 90);
         trainer.adam.steps = 12;
-        const options = evaluationOptions(run, 2, { samples: 1, keepEvolution: true });
+        const options = evaluationOptions(run, 2, { samples: 1, evolutionSteps: 10 });
         await writeResults({
           folder: { path: own, ...place, config, resumed: false },
           ...{

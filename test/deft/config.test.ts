@@ -199,6 +199,12 @@ describe("what follows from the task", () => {
       /mask_filename: not used/,
     );
     expect(refusal("algo.deg=inp", "likelihood.forward_op.mask=file")).toMatch(/mask_filename: not given/);
+    // Words of other code name masks that are in a file.
+    expect(mask("algo.deg=in2_20ff", "likelihood.forward_op.mask_filename=m.npz")).toBe("file");
+    expect(refusal("algo.deg=inp_20ff")).toMatch(
+      /mask_filename: not given; expected a mask file with algo.deg=inp_20ff, or a word .*=inp_freeform or inp_box$/,
+    );
+    expect(resolve("algo.deg=phase_retrieval-inp_box").likelihood.forward_op.mask).toBe("box");
     expect(maskSizes(60, 120, 32)).toEqual({ min: 8, max: 15 });
   });
 

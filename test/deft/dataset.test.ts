@@ -93,6 +93,11 @@ describe("masks", () => {
     expect([Math.min(...columns), Math.max(...columns)]).toEqual([15, 30]);
   });
 
+  it("box masks leave a pixel row of any picture", () => {
+    const source = boxMasks({ height: 16, width: 24, minMaskSize: 256, maxMaskSize: 300 });
+    for (let i = 0; i < 5; i++) expect(source.mask(i).filter((v) => v === 1)).toHaveLength(24);
+  });
+
   it("box masks scale with the side", () => {
     for (const [side, low, high] of [
       [256, 60, 120],

@@ -163,6 +163,16 @@ describe("FID", () => {
   });
 });
 
+describe("features that are no number", () => {
+  it("make FID and KID none, and throw nothing", () => {
+    const [a, b] = [features(9, 4), features(9, 4)];
+    b.data[5] = NaN;
+    expect(frechetDistance(moments(a), moments(b))).toBeNaN();
+    expect(frechetDistance(moments(b), moments(a))).toBeNaN();
+    expect(kernelDistance(a, b, kidSubsets(9, 9))).toBeNaN();
+  });
+});
+
 describe("KID", () => {
   it("is the unbiased MMD of the cubic kernel", () => {
     const [a, b] = [features(9, 4), features(7, 4)];
@@ -195,6 +205,16 @@ describe("KID", () => {
     expect(kidSubsets(50, 20, { subsets: 4, seed: 1 })).toEqual(pairs);
     expect(kidSubsets(50, 20, { subsets: 1, seed: 2 })[0]).not.toEqual(pairs[0]);
     expect(kidSubsets(5000, 3000, { subsets: 1 })[0]![0].length).toBe(1000);
+    expect(kidSubsets(5000, 3000)).toHaveLength(100);
+  });
+
+  it("of two whole sets there is one pair, since their order does not matter", () => {
+    const [a, b] = [features(12, 3), features(12, 3)];
+    const pairs = kidSubsets(12, 12);
+    expect(pairs.map(([p, q]) => [p.length, q.length])).toEqual([[12, 12]]);
+    const inOrder = Array.from({ length: 12 }, (_, i) => i);
+    expect(kernelDistance(a, b, pairs)).toBeCloseTo(kernelDistance(a, b, [[inOrder, inOrder]]), 12);
+    expect(kidSubsets(12, 13)).toHaveLength(100);
   });
 });
 

@@ -80,7 +80,7 @@ describe("restoring a batch", () => {
     const predict = priorPredict(schedule, denoise);
     const options = {
       ...{ engine, schedule, task, ts, eta: 1, seed: SEED, samples: 2 },
-      ...{ useAverage: false, keepEvolution: false },
+      ...{ useAverage: false, evolutionSteps: 0 },
       prior: { labelled: () => denoise },
       fineTuning: { predict: () => predict },
     } as unknown as EvaluationOptions;
@@ -124,6 +124,15 @@ describe("restoring a batch", () => {
 });
 
 describe("a batch of the evaluation", () => {
+  it("gives each picture its own of stored masks", async () => {
+    const { engine, task: plain } = await setting("algo.deg=inp_box", "algo.sigma_y=0");
+    const { task, asked } = watched(plain);
+    const stored = { ...task, masks: { ...plain.masks!, count: 10 } };
+    const batch = await openBatch({ engine, task: stored, seed: SEED }, data, FIRST, COUNT);
+    expect(asked).toEqual([[FIRST, FIRST + 1]]);
+    await batch.close();
+  });
+
   it("takes masks and noise by the pictures' numbers, from where training does not come", async () => {
     const { engine, task: plain } = await setting("algo.deg=inp_box", "algo.sigma_y=0.3");
     const { task, asked } = watched(plain);

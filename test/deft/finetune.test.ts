@@ -100,14 +100,14 @@ describe("fine-tuning", () => {
         ts: timesteps(1000, 0, 3),
         seed: 1,
         samples: 2,
-        keepEvolution: true,
+        evolutionSteps: 3,
       };
       await restoreBatch(options, s.data, 0, 3);
       live = engine.device.pool.stats.live; // with the plans of sampling
       const calls = s.prior.calls;
       const restored = await restoreBatch(options, s.data, 0, 3);
       expect(s.prior.calls - calls).toBe(3 * options.ts.length);
-      expect(restored.evolution).toHaveLength(options.ts.length);
+      expect(restored.evolution).toHaveLength(3);
       const table = summarise([restored]);
       expect([...table.keys()]).toEqual(
         deg === "sr4"
@@ -176,7 +176,7 @@ describe("fine-tuning", () => {
     seen.length = 0;
     const evaluation = {
       ...{ engine, schedule, prior, task, fineTuning, useAverage: false, eta: 0, seed: 0 },
-      ...{ ts: timesteps(1000, 0, 2), samples: 1, keepEvolution: false },
+      ...{ ts: timesteps(1000, 0, 2), samples: 1, evolutionSteps: 0 },
     };
     await restoreBatch(evaluation, data, 3, 2);
     expect(seen).toEqual([

@@ -102,7 +102,7 @@ describe("training and evaluation", () => {
     expect(engine.device.pool.stats.live, "live bytes from step to step").toBe(live);
     const options = {
       ...{ engine, schedule, prior, task, fineTuning, useAverage: false, eta: 1, seed: 1, samples: 1 },
-      ...{ ts: timesteps(1000, 0, 2), keepEvolution: false },
+      ...{ ts: timesteps(1000, 0, 2), evolutionSteps: 0 },
     };
     const restored = await restoreBatch(options, data, 0, 2);
     for (const [method, values] of restored.methods) expect(values.every(Number.isFinite), method).toBe(true);

@@ -8,7 +8,8 @@ import { eta, gradTermWeight } from "./options.ts";
  * Pseudo-inverse guidance (Song et al., ICLR 2023, algorithm 1): x_s = DDIM step + w·k·Jᵀ(A†y − A†A x̂0), J = ∂x̂0/∂x_t of the prior,
  * k = √(ᾱ_s ᾱ_t) with awd, else √ᾱ_t(√ᾱ_s − c2 √ᾱ_t/√(1−ᾱ_t)). One network call and one pass back a step.
  * project: x̂0 takes A†y where A sees it, and the correction only acts where A does not. contrastWeight adds that many times the
- * gradient of each picture's standard deviation to A†y − A†A x̂0, against pictures that a clipped measurement leaves flat.
+ * gradient of each picture's standard deviation to A†y − A†A x̂0, against pictures that a clipped measurement leaves flat. That gradient
+ * falls with the picture's numbers, so the weight, which is meant for 3·256², is brought down with them.
  *
  * Many steps without noise draw the posterior of a Gaussian prior, at any η, where A†A and the prior's covariance commute: A does not
  * mix coordinates of different variance. Else the guidance, which takes all of x̂0's errors for equally large, is an approximation.
@@ -21,14 +22,16 @@ export const pgdm = defineAlgorithm(
     eta: eta(0),
     awd: bool(true, "gradient coefficient sqrt(alpha_s alpha_t)"),
     project: bool(false, "the estimate takes A†y where A sees it"),
-    contrastWeight: number(0, "weight of the gradient of the contrast", { min: 0 }),
+    contrastWeight: number(0, "weight of the gradient of the contrast, at 3 x 256 x 256", { min: 0 }),
   },
   (p, o) =>
     walk(p, startFromPinv(p), (xt, at) => {
       const [alphaT, alphaS] = [p.schedule.alphaBar(at.t), p.schedule.alphaBar(at.s)];
       const { eps, x0, pulled } = pullBack(p, xt, at.t, (x) => {
         const v = towardsPinv(p, x);
-        return o.contrastWeight === 0 ? v : lincomb(1, v, o.contrastWeight, contrastGradient(x));
+        return o.contrastWeight === 0
+          ? v
+          : lincomb(1, v, (o.contrastWeight * x.size) / (x.dim(0) * MEANT_FOR), contrastGradient(x));
       });
       const { c2 } = ddimCoefficients(alphaT, alphaS, o.eta);
       const k = o.awd
@@ -42,6 +45,9 @@ export const pgdm = defineAlgorithm(
     }),
   { in2: { project: true }, hdr: { contrastWeight: 1500 } },
 );
+
+/** Numbers of a picture of 3×256×256. */
+const MEANT_FOR = 3 * 256 ** 2;
 
 /** A†y − A†A x. */
 function towardsPinv({ operator, y }: Problem, x: Tensor): Tensor {

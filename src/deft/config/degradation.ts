@@ -34,7 +34,7 @@ export function parseDegradation(deg: string): readonly Degradation[] {
 }
 
 function parseOne(deg: string, word: string): Degradation {
-  const [, base = word, mask = null] = /^(.+)_(box|freeform)$/.exec(word) ?? [];
+  const [, base = word, masks = null] = /^([a-z0-9]+)_([a-z0-9_]+)$/.exec(word) ?? [];
   const [, name, digits = ""] = /^([a-z]+)(\d{0,4})$/.exec(word) ?? [];
   const kind = degradations.find((k) => (k.number ? k.word === name : k.word === (k.isMasked ? base : word)));
   if (!kind) {
@@ -49,7 +49,10 @@ function parseOne(deg: string, word: string): Degradation {
     throw new UserError(
       `algo.deg: wrong degradation; got ${deg}; expected ${kind.word}{${number.symbol}} with ${number.meaning}, for instance ${number.example}`,
     );
-  return { kind, n: number ? n : 0, mask: mask as MaskOrigin | null };
+  // Any other word is the name of somebody's masks, which are in a file.
+  const origin = kind.isMasked ? masks : null;
+  const mask = origin === null || origin === "box" || origin === "freeform" ? origin : "file";
+  return { kind, n: number ? n : 0, mask };
 }
 
 function suggest(word: string): string {

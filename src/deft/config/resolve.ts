@@ -279,7 +279,7 @@ function followMask(values: Map<string, Value>, deg: string, operator: OperatorF
   const mask = values.get(key);
   if (mask === "file" && file === null) {
     throw new UserError(
-      "likelihood.forward_op.mask_filename: not given; expected a mask file with likelihood.forward_op.mask=file",
+      `likelihood.forward_op.mask_filename: not given; expected a mask file with ${named === null ? `${key}=file` : `algo.deg=${deg}, or a word whose masks are drawn, such as algo.deg=inp_freeform or inp_box`}`,
     );
   }
   if (mask !== "file" && file !== null) {

@@ -5,7 +5,7 @@ import { rowsOf, type Features, type Moments } from "./moments.ts";
 import { congruent, eigenvalues, semidefiniteRoot } from "./symmetric.ts";
 
 /**
- * FID: ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁Σ₂)^½), from 0 on, in float64. With Σ₁ = L Lᵀ the trace of the root is the sum of the
+ * FID: ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁Σ₂)^½), from 0 on, in float64; NaN where a feature is. With Σ₁ = L Lᵀ the trace of the root is the sum of the
  * roots of the eigenvalues of LᵀΣ₂L. Heusel et al. 2017, eq. 6. Throws UserError for unequal dimensions or single vectors.
  */
 export function frechetDistance(a: Moments, b: Moments): number {
@@ -15,6 +15,7 @@ export function frechetDistance(a: Moments, b: Moments): number {
   let distance = 0;
   for (let i = 0; i < n; i++)
     distance += (a.mean[i]! - b.mean[i]!) ** 2 + sigma1[i * n + i]! + sigma2[i * n + i]!;
+  if (!Number.isFinite(distance)) return NaN;
   const { root, rank } = semidefiniteRoot(sigma1, n);
   for (const value of eigenvalues(congruent(sigma2, root, n, rank), rank))
     distance -= 2 * Math.sqrt(Math.max(0, value));
@@ -68,14 +69,15 @@ function kernelSum(
   return sum;
 }
 
-/** Random subsets without repetition, of the smaller set's size, at most `size` (1000 as in the paper), from a seed. */
+/** Random subsets without repetition, of the smaller set's size, at most `size` (1000 as in the paper), from a seed; of two whole sets one pair, since their order does not matter. */
 export function kidSubsets(
   n1: number,
   n2: number,
   { subsets = 100, size = 1000, seed = 0 }: { subsets?: number; size?: number; seed?: number } = {},
 ): SubsetPair[] {
   const m = Math.min(n1, n2, size);
-  return Array.from({ length: subsets }, (_, k) => {
+  const count = n1 === m && n2 === m ? 1 : subsets;
+  return Array.from({ length: count }, (_, k) => {
     const random = new Philox(seed, k);
     return [choose(n1, m, random), choose(n2, m, random)];
   });

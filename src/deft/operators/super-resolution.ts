@@ -19,7 +19,13 @@ import { svd as decompose, type MatrixSvd } from "../svd.ts";
  * sr{k}: the mean of each k×k block. A [C,H,W] → [C,H/k,W/k]; Aᵀ y spreads y/k² over the block; A† y repeats y over it.
  * Both sides must be multiples of k. `block` is the decomposition of the 1 × k² mean, whose null space has no natural basis.
  */
-export function superResolution(k: number, inShape: ImageSize, block = blockSvd(k)): Operator {
+export function superResolution(
+  k: number,
+  inShape: ImageSize,
+  block: () => MatrixSvd = () => blockSvd(k),
+): Operator {
+  if (!Number.isInteger(k) || k < 2)
+    throw new UserError(`sr${k}: the factor is ${k}; expected a whole number from 2 on`);
   const outShape = reduced("sr", inShape, k);
   const apply = (x: Tensor) => avgPool2d(x, k);
   const pinv = (y: Tensor) => upsampleNearest(y, k);
@@ -32,13 +38,14 @@ export function superResolution(k: number, inShape: ImageSize, block = blockSvd(
     apply,
     adjoint,
     pinv,
-    svd: spectral(k, inShape, block),
+    // What costs k⁶ operations is made where it is asked for.
+    get svd() {
+      return spectral(k, inShape, block());
+    },
   });
 }
 
 function blockSvd(k: number): MatrixSvd {
-  if (!Number.isInteger(k) || k < 2)
-    throw new UserError(`sr${k}: the factor is ${k}; expected a whole number from 2 on`);
   return decompose(new Float64Array(k * k).fill(1 / (k * k)), 1, k * k);
 }
 
@@ -84,7 +91,11 @@ export const superResolutionKind: DegradationKind = {
   outShape: (shape, k) => reduced("sr", shape, k),
   footprint: (_shape, k) => ({ ...pixelwise, scale: k, block: k }),
   gain: (_shape, k) => k * k,
-  prepare: (shape, k) => ({ make: () => superResolution(k, shape) }),
+  prepare: (shape, k) => {
+    let known: MatrixSvd | undefined;
+    const block = () => (known ??= blockSvd(k));
+    return { make: () => superResolution(k, shape, block) };
+  },
 };
 
 /** Shape after a reduction of both sides by k; a UserError names the factors that would do. */

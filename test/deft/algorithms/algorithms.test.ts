@@ -70,6 +70,19 @@ describe("every algorithm", () => {
     expect(algorithms.pgdm.defaultsFor("hdr").contrastWeight).toBe(1500);
   });
 
+  test("pgdm's contrast weight is that of 3x256x256, brought down with the picture", async () => {
+    const engine = await testEngine();
+    const ofWeight = async (contrastWeight: number): Promise<Float32Array> =>
+      (await run(engine, algorithms.pgdm, { contrastWeight }, { steps: 1 })).values;
+    const [none, some, more] = [await ofWeight(0), await ofWeight(1500), await ofWeight(3000)];
+    // One step from the same start: x − mean over (n − 1)·std, of 16 numbers.
+    const pushed = some.map((v, i) => v - none[i]!);
+    const rms = Math.sqrt(pushed.reduce((sum, v) => sum + v * v, 0) / pushed.length);
+    expect(rms).toBeGreaterThan(0);
+    expect(rms).toBeLessThan((1500 * 16) / (3 * 256 ** 2) / Math.sqrt(15 * 16) + 1e-6);
+    more.forEach((v, i) => expect(v - none[i]!).toBeCloseTo(2 * pushed[i]!, 4));
+  });
+
   test("ddrm names the operator that has no spectral form", async () => {
     const engine = await testEngine();
     const { problem, dispose } = settingOf(engine, "inp", freePrior, { n: 1, steps: 4 });

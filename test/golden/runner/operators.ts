@@ -82,8 +82,10 @@ function partOf(entry: Entry, deg: string, shape: ImageShape, maskIndices: reado
   switch (name) {
     case "deno":
       return denoising(shape);
-    case "sr":
-      return superResolution(n, shape, storedSvd(entry, n * n));
+    case "sr": {
+      const stored = storedSvd(entry, n * n);
+      return superResolution(n, shape, stored && (() => stored));
+    }
     case "bicubic": {
       const stored = storedSvd(entry, shape[1]);
       return bicubic(

@@ -10,17 +10,18 @@ import { withNetworks } from "./entry-networks.ts";
 import { asMeasurement, Draws, imageShape, operatorOf } from "./operators.ts";
 import { scheduleOf } from "./schedules.ts";
 
-/** A run from recorded draws; the outputs are the trace, and the result under the name given. */
+/** A run from recorded draws; the outputs are the trace, and the result under the name given. `size`: the numbers of a picture. */
 function sampler<O extends object>(
   algorithm: Algorithm<O>,
   result: string,
-  optionsOf: (algo: Config) => Partial<O>,
+  optionsOf: (algo: Config, size: number) => Partial<O>,
 ): Handler {
   return (entry) =>
     withNetworks(entry, async (networks) => {
       const { config, engine } = entry;
       const algo = group(config, "algo");
       const { shape } = entry.stored("x_true");
+      const size = shape.slice(1).reduce((a, b) => a * b, 1);
       const indices = "mask_indices" in config ? list(config, "mask_indices") : [];
       const operator = operatorOf(entry, text(algo, "deg"), imageShape({ shape }), indices);
       const y = entry.hold(engine.scope(() => asMeasurement(operator, entry.tensor("y_0"))));
@@ -46,7 +47,7 @@ function sampler<O extends object>(
           if (step.picture) picture = await step.picture.read();
         },
       };
-      const final = await algorithm.sample(problem, optionsOf(algo));
+      const final = await algorithm.sample(problem, optionsOf(algo, size));
       const outputs = await entry.compute(() => ({ [result]: final }));
       outputs.set("trace.xt", trace.xt).set("trace.x0", trace.x0).set("x0_pred_returned", picture);
       return outputs;
@@ -68,11 +69,12 @@ function weighting(algo: Config): (typeof denoiseTermWeights)[number] {
 export const samplerKinds: Record<string, Handler> = {
   sampler_dps: sampler(dps, "x_final", (algo) => ({ ...guided(algo), original: flag(algo, "original") })),
   sampler_mcg: sampler(mcg, "x_final", guided),
-  sampler_pgdm: sampler(pgdm, "x_final", (algo) => ({
-    ...pgdm.defaultsFor(text(algo, "deg")),
-    ...guided(algo),
-    awd: flag(algo, "awd"),
-  })),
+  sampler_pgdm: sampler(pgdm, "x_final", (algo, size) => {
+    const defaults = pgdm.defaultsFor(text(algo, "deg"));
+    // The original takes the weight of 3x256x256 at any size.
+    const contrastWeight = (defaults.contrastWeight * 3 * 256 ** 2) / size;
+    return { ...defaults, contrastWeight, ...guided(algo), awd: flag(algo, "awd") };
+  }),
   sampler_reddiff: sampler(reddiff, "mu_final", (algo) => ({
     lr: num(algo, "lr"),
     gradTermWeight: num(algo, "grad_term_weight"),
