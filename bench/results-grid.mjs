@@ -19,11 +19,14 @@ const noisy = (weight) => ({ grad_term_weight: weight, eta: 1 });
 /** A sinogram's gradient is some 44 times that of a picture. */
 const reddiffCt = [0.25, 2.5, 25, 100].map((weight) => ({ lr: 0.1, grad_term_weight: weight }));
 
+/** Its default has a term for contrast. */
+const pgdmHdr = [...common.pgdm, { grad_term_weight: 1, contrast_weight: 0 }];
+
 /** Settings by experiment and method. */
 export const grids = {
   sr4: { ...common, dps: [...dps(1, 3, 10, 30), noisy(10)] },
   inp: { ...common, dps: [...dps(0.3, 1, 3, 10), noisy(3)] },
-  hdr: { ...common, dps: [...dps(0.3, 1, 3, 10), noisy(3)] },
+  hdr: { ...common, dps: [...dps(0.3, 1, 3, 10), noisy(3)], pgdm: pgdmHdr },
   phase_retrieval: { ...common, dps: [...dps(0.3, 1, 3, 10), noisy(3)] },
   deblur_gauss: { ...common, dps: [...dps(0.3, 1, 3, 10), noisy(3)] },
   deblur_nl: { ...common, dps: [...dps(0.3, 1, 3, 10), noisy(3)] },
