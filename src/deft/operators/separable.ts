@@ -9,6 +9,24 @@ export interface SeparableSvd {
   readonly columns: MatrixSvd;
 }
 
+/** A matrix and its pseudo-inverse, transposed so that it has the same shape; made once, since every batch has an operator of its own. */
+interface Recomposed {
+  readonly matrix: Float32Array<ArrayBuffer>;
+  readonly pinv: Float32Array<ArrayBuffer>;
+}
+const known = new WeakMap<MatrixSvd, Recomposed>();
+function recomposed(d: MatrixSvd): Recomposed {
+  let made = known.get(d);
+  if (!made) {
+    made = {
+      matrix: Float32Array.from(recompose(d, (s) => s)),
+      pinv: Float32Array.from(recompose(d, inverse)),
+    };
+    known.set(d, made);
+  }
+  return made;
+}
+
 /** y = L X Rᵀ for every channel, [C,H,W] → [C,m,m']; L and R are recomposed from their decompositions. */
 export function separable(
   engine: Engine,
@@ -16,11 +34,10 @@ export function separable(
   inShape: ImageSize,
   { rows, columns }: SeparableSvd,
 ): Operator {
-  const upload = (d: MatrixSvd, f: (s: number) => number): Tensor =>
-    engine.tensor(Float32Array.from(recompose(d, f)), [d.rows, d.columns], `${name} matrix`);
-  // The pseudo-inverses are stored transposed, so that they have the shapes of L and R.
-  const [l, r] = [upload(rows, (s) => s), upload(columns, (s) => s)];
-  const [lPinv, rPinv] = [upload(rows, inverse), upload(columns, inverse)];
+  const upload = (d: MatrixSvd, part: keyof Recomposed): Tensor =>
+    engine.tensor(recomposed(d)[part], [d.rows, d.columns], `${name} matrix`);
+  const [l, r] = [upload(rows, "matrix"), upload(columns, "matrix")];
+  const [lPinv, rPinv] = [upload(rows, "pinv"), upload(columns, "pinv")];
   return linearOperator({
     name,
     inShape,
