@@ -85,7 +85,7 @@ export interface Restored {
   readonly inception: ReadonlyMap<MethodName | "original", InceptionOutputs>;
 }
 
-/** At most `count` of 0 … n−1, the first and the last among them. */
+/** At most `count` of 0 … n−1, evenly spread, from the first to the last. */
 export function spread(n: number, count: number): number[] {
   const steps = Math.min(count, n);
   return Array.from({ length: steps }, (_, i) => Math.round((i * (n - 1)) / Math.max(1, steps - 1)));

@@ -8,6 +8,7 @@ import {
   openBatch,
   perceptual,
   restoreBatch,
+  spread,
   summarise,
   type EvaluationOptions,
   type ScoredBatch,
@@ -123,6 +124,13 @@ describe("restoring a batch", () => {
   });
 });
 
+it("steps that are kept are spread from the first to the last", () => {
+  expect(spread(1000, 4)).toEqual([0, 333, 666, 999]);
+  expect(spread(3, 10)).toEqual([0, 1, 2]);
+  expect(spread(5, 1)).toEqual([0]);
+  expect(spread(5, 0)).toEqual([]);
+});
+
 describe("a batch of the evaluation", () => {
   it("gives each picture its own of stored masks", async () => {
     const { engine, task: plain } = await setting("algo.deg=inp_box", "algo.sigma_y=0");
@@ -187,6 +195,25 @@ describe("measures", () => {
     const dim = features.length / 2;
     for (const k of [0, 1])
       expect(features.slice(k * dim, k * dim + SIZE)).toEqual(clamped.slice(k * SIZE, (k + 1) * SIZE));
+    x.dispose();
+  });
+
+  it("are no number for a picture that holds one, whatever a network makes of it", async () => {
+    const engine = await testEngine();
+    const values = randomArray(2 * SIZE, 10, -1, 1);
+    values[SIZE + 3] = NaN;
+    const x = engine.tensor(randomArray(2 * SIZE, 11, -1, 1), [2, 1, SIDE, SIDE]);
+    // Networks that see nothing of it.
+    const lpips = { distance: () => engine.tensor(Float32Array.of(0.1, 0.2)) } as unknown as Lpips;
+    expect([...(await perceptual(lpips, values, x))]).toEqual([Math.fround(0.1), NaN]);
+    const inception = {
+      forward: () => ({ features: engine.tensor([1, 2], [1, 2]), logits: engine.tensor([3, 4], [1, 2]) }),
+    };
+    const outputs = await inceptionScores({ x }, values, inception);
+    for (const part of [outputs.features, outputs.logits]) {
+      expect([...part.slice(0, part.length / 2)].some(Number.isNaN)).toBe(false);
+      expect([...part.slice(part.length / 2)].every(Number.isNaN)).toBe(true);
+    }
     x.dispose();
   });
 

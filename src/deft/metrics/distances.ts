@@ -5,8 +5,9 @@ import { rowsOf, type Features, type Moments } from "./moments.ts";
 import { congruent, eigenvalues, semidefiniteRoot } from "./symmetric.ts";
 
 /**
- * FID: ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁Σ₂)^½), from 0 on, in float64; NaN where a feature is. With Σ₁ = L Lᵀ the trace of the root is the sum of the
- * roots of the eigenvalues of LᵀΣ₂L. Heusel et al. 2017, eq. 6. Throws UserError for unequal dimensions or single vectors.
+ * FID: ‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁Σ₂)^½), from 0 on, in float64; NaN where a feature is. With Σ₁ = L Lᵀ the trace of the
+ * root is the sum of the roots of the eigenvalues of LᵀΣ₂L. Heusel et al. 2017, eq. 6. Throws UserError for unequal dimensions or
+ * single vectors.
  */
 export function frechetDistance(a: Moments, b: Moments): number {
   const n = a.dim;
@@ -69,7 +70,10 @@ function kernelSum(
   return sum;
 }
 
-/** Random subsets without repetition, of the smaller set's size, at most `size` (1000 as in the paper), from a seed; of two whole sets one pair, since their order does not matter. */
+/**
+ * Random subsets without repetition, of the smaller set's size, at most `size` (1000 as in the paper), from a seed; of two whole
+ * sets one pair, since their order does not matter.
+ */
 export function kidSubsets(
   n1: number,
   n2: number,

@@ -17,7 +17,7 @@ import { svd as decompose, type MatrixSvd } from "../svd.ts";
 
 /**
  * sr{k}: the mean of each k×k block. A [C,H,W] → [C,H/k,W/k]; Aᵀ y spreads y/k² over the block; A† y repeats y over it.
- * Both sides must be multiples of k. `block` is the decomposition of the 1 × k² mean, whose null space has no natural basis.
+ * Both sides must be multiples of k. `block` gives the decomposition of the 1 × k² mean, whose null space has no natural basis.
  */
 export function superResolution(
   k: number,

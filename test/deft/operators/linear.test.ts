@@ -55,6 +55,13 @@ describe("sr", () => {
       pinv: 1e-6,
     });
   });
+  it("decomposes only where that is asked for", () => {
+    const costly = superResolution(4, [3, 8, 8], () => {
+      throw new Error("decomposed");
+    });
+    expect(costly.outShape).toEqual([3, 2, 2]);
+    expect(() => costly.svd).toThrow("decomposed");
+  });
   it("refuses sides that the factor does not divide", () =>
     expect(() => superResolution(4, [3, 8, 10])).toThrow(
       "sr4 does not divide the image sides 8x10; expected sr2",
