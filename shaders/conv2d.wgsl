@@ -1,168 +1,184 @@
-// Convolution as implicit matrix products, any adapter: tiles of 64x64, sixteen of K at a time, 4x4 a thread of 256.
-// input x: f32[N,C,H,W], weights w: f32[O,C,KH,KW], dy and the forward out: f32[N,O,OH,OW]; OH = (H + 2 padY - KH)/STRIDE + 1.
-//   forward:        out[n,o,y,x] = bias[o] + sum over c,i,j of w[o,c,i,j] x[n,c,y STRIDE + i - padY, x STRIDE + j - padX]
-//   inputGradient:  out[n,c,y,x] = bias[c] + sum over o,i,j of w[o,c,i,j] dy[n,o,(y + padY - i)/STRIDE, (x + padX - j)/STRIDE]
-//   weightGradient: out[z][o,c,i,j] = sum over the pixels of slice z of dy x; sumSlices adds the slices up
-// S is how x, w and out are stored (f16 in forward only). bias has `biased` = 0 where there is none. Rows of out are the M axis, columns (pixels, or weights of a channel) the N axis.
+// Convolution as implicit matrix products, any adapter: tiles of TM rows and 64 columns, sixteen of K at a time, 8x4 a thread.
+// K runs tap by tap, so a slice of it lies in one tap and a thread's pixel has one place in it; weights are packed for that
+// first, rows fastest, in vec4s. A thread reads 12 numbers by six loads of workgroup memory for 32 multiplications (4x4 from
+// scalars: eight loads for 16), and places of pixels are worked out once a slice of 16 and not for each number.
+//   pack:           packed[tap][k][row / 4] = w of that row, k and tap; zero past the last row and the last k, up to `depth`
+//   maps, GRAD = 0: out[n,o,y,x] = bias[o] + sum over c,i,j of w[o,c,i,j] x[n,c,y STRIDE + i - padY, x STRIDE + j - padX]
+//   maps, GRAD = 1: out[n,c,y,x] = bias[c] + sum over o,i,j of w[o,c,i,j] dy[n,o,(y + padY - i)/STRIDE, (x + padX - j)/STRIDE]
+//   weightGradient: out[z][o,c,i,j] = sum over the pixels of slice z of dy x
+//   sumSlices:      out[i] = bias + the sum of slices z of i
+// `input` is what maps reads, [n, k, h, w]; `out` is [n, rows, oh, ow]. Few tiles leave a GPU idle: K is cut into slices then, whose
+// sums go to out[z]. S, W4 and Y are how the input, the packed weights and out are stored. bias has `biased` = 0 where there is none.
 const KH = 3u; //!param
 const KW = 3u; //!param
 const STRIDE = 1u; //!param
+const GRAD = 0u; //!param
+const TM = 64u; //!param
 alias S = f32; //!param
+alias W4 = vec4f; //!param
+alias Y = f32; //!param
 const T = KH * KW;
+const THREADS = 2u * TM;
 const PITCH = 65u;
-struct Params { n: u32, c: u32, h: u32, w: u32, o: u32, oh: u32, ow: u32, padY: u32, padX: u32, biased: u32, slice: u32, slices: u32 }
+const LEFT = TM / 4u + 1u; // vec4s of a staged line: one more than the tile has, against bank conflicts
+struct Params { n: u32, k: u32, h: u32, w: u32, rows: u32, oh: u32, ow: u32, padY: u32, padX: u32, biased: u32, slice: u32, slices: u32, rowStep: u32, depthStep: u32 }
 @group(0) @binding(0) var<storage, read> input: array<S>;
-@group(0) @binding(1) var<storage, read> weights: array<S>;
+@group(0) @binding(1) var<storage, read> packed: array<W4>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read> dy: array<f32>;
-@group(0) @binding(4) var<storage, read_write> out: array<S>;
+@group(0) @binding(4) var<storage, read_write> out: array<Y>;
 @group(0) @binding(5) var<uniform> p: Params;
+@group(0) @binding(6) var<storage, read_write> packing: array<W4>;
 
-var<workgroup> left: array<f32, 16u * PITCH>;
+var<workgroup> left: array<vec4f, 16u * LEFT>;
 var<workgroup> right: array<f32, 16u * PITCH>;
 
-// Zero past the last channel and outside the map. y and x are counted from the padding's corner; below padY or padX the
-// differences wrap and fail the comparison.
-fn inputAt(n: u32, c: u32, y: u32, x: u32) -> f32 {
-  let iy = y - p.padY;
-  let ix = x - p.padX;
-  if (c >= p.c || iy >= p.h || ix >= p.w) { return 0.0; }
-  return f32(input[((n * p.c + c) * p.h + iy) * p.w + ix]);
+/** Slices of sixteen k that a tap has. */
+fn steps() -> u32 { return (p.k + 15u) / 16u; }
+
+@compute @workgroup_size(64)
+fn pack(@builtin(global_invocation_id) id: vec3u) {
+  let quads = (p.rows + 3u) / 4u;
+  if (id.x >= quads) { return; }
+  let depth = steps() * 16u;
+  let k = id.y % depth;
+  let tap = id.z;
+  var v = W4();
+  //!repeat e 0..4
+  if (id.x * 4u + e < p.rows && k < p.k) { v[e] = input[(id.x * 4u + e) * p.rowStep + k * p.depthStep + tap]; }
+  //!end
+  packing[(tap * depth + k) * quads + id.x] = v;
 }
 
-// dy where y and x, counted in pixels of the input, meet a pixel of the output, else zero. Below zero they wrap to numbers
-// whose quotient is past the map.
-fn dyAt(n: u32, o: u32, y: u32, x: u32) -> f32 {
-  let oy = y / STRIDE;
-  let ox = x / STRIDE;
-  if (o >= p.o || y % STRIDE != 0u || x % STRIDE != 0u || oy >= p.oh || ox >= p.ow) { return 0.0; }
-  return dy[((n * p.o + o) * p.oh + oy) * p.ow + ox];
+// Place in the input of what tap (i, j) sees of channel 0 from pixel (y, x) of out, or 2^32 - 1 outside of the map; differences below
+// zero wrap and fail the comparison.
+fn seen(n: u32, y: u32, x: u32, i: u32, j: u32) -> u32 {
+  //!if GRAD == 1
+  let uy = y + p.padY - i;
+  let ux = x + p.padX - j;
+  let iy = uy / STRIDE;
+  let ix = ux / STRIDE;
+  if (uy % STRIDE != 0u || ux % STRIDE != 0u || iy >= p.h || ix >= p.w) { return 0xffffffffu; }
+  //!else
+  let iy = y * STRIDE + i - p.padY;
+  let ix = x * STRIDE + j - p.padX;
+  if (iy >= p.h || ix >= p.w) { return 0xffffffffu; }
+  //!end
+  return (n * p.k * p.h + iy) * p.w + ix;
 }
 
-// Value i of four that thread l stages of either side of a map's tile: left[k][row], k = l % 16; right[k][column], column = l % 64.
-fn stage(l: u32, i: u32, a: f32, b: f32) {
-  left[l % 16u * PITCH + l / 16u + 16u * i] = a;
-  right[(l / 64u + 4u * i) * PITCH + l % 64u] = b;
-}
-
-// acc[i][j] += left[k][4 row + i] * right[k][column + 16 j] over the sixteen staged k; thread l has row l / 16, column l % 16.
-fn multiply(acc: ptr<function, array<vec4f, 4>>, l: u32) {
+// acc[i] += left[k][8 row + i] * right[k][column + 16 j], j = 0 .. 3, over the sixteen staged k; thread l has row l / 16, column l % 16.
+fn multiply(acc: ptr<function, array<vec4f, 8>>, l: u32) {
   workgroupBarrier();
   for (var k = 0u; k < 16u; k++) {
-    let a = k * PITCH + l / 16u * 4u;
+    let a = left[k * LEFT + l / 16u * 2u];
+    let c = left[k * LEFT + l / 16u * 2u + 1u];
     let r = k * PITCH + l % 16u;
     let b = vec4f(right[r], right[r + 16u], right[r + 32u], right[r + 48u]);
-    (*acc)[0] = fma(vec4f(left[a]), b, (*acc)[0]);
-    (*acc)[1] = fma(vec4f(left[a + 1u]), b, (*acc)[1]);
-    (*acc)[2] = fma(vec4f(left[a + 2u]), b, (*acc)[2]);
-    (*acc)[3] = fma(vec4f(left[a + 3u]), b, (*acc)[3]);
+    //!repeat e 0..4
+    (*acc)[e] = fma(vec4f(a[e]), b, (*acc)[e]);
+    (*acc)[e + 4u] = fma(vec4f(c[e]), b, (*acc)[e + 4u]);
+    //!end
   }
   workgroupBarrier();
 }
 
-// out[n][row][pixel] = acc + bias[row] of the tile at (m0, n0): maps of `rows` channels and `plane` pixels.
-fn storeMaps(acc: ptr<function, array<vec4f, 4>>, l: u32, m0: u32, n0: u32, rows: u32, plane: u32) {
-  for (var i = 0u; i < 4u; i++) {
-    let row = m0 + l / 16u * 4u + i;
-    if (row >= rows) { return; }
-    let b = select(0.0, bias[min(row, rows * p.biased)], p.biased > 0u);
+@compute @workgroup_size(THREADS)
+fn maps(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) wgs: vec3u, @builtin(local_invocation_index) l: u32) {
+  let sliced = p.slices > 1u;
+  let m0 = wg.y * TM;
+  let n0 = (select(wg.z, 0u, sliced) * wgs.x + wg.x) * 64u;
+  let plane = p.oh * p.ow;
+  let size = p.h * p.w;
+  let quads = (p.rows + 3u) / 4u;
+  let each = steps();
+  let first = select(0u, wg.z * p.slice, sliced);
+  let end = min(T * each, first + p.slice);
+  let mine = min(n0 + l % 64u, p.n * plane - 1u);
+  let image = mine / plane;
+  let y = mine % plane / p.ow;
+  let x = mine % p.ow;
+  var acc: array<vec4f, 8>;
+  for (var slice = first; slice < end; slice++) {
+    let tap = slice / each;
+    let k0 = slice % each * 16u;
+    let place = seen(image, y, x, tap / KW, tap % KW);
+    for (var i = 0u; i < 2u; i++) {
+      let v = l + THREADS * i;
+      let quad = m0 / 4u + v % (TM / 4u);
+      var a = vec4f();
+      if (quad < quads) { a = vec4f(packed[(slice * 16u + v / (TM / 4u)) * quads + quad]); }
+      left[v / (TM / 4u) * LEFT + v % (TM / 4u)] = a;
+    }
+    for (var i = 0u; i < 1024u / THREADS; i++) {
+      let k = l / 64u + THREADS / 64u * i;
+      var b = 0.0;
+      if (place != 0xffffffffu && k0 + k < p.k) { b = f32(input[place + (k0 + k) * size]); }
+      right[k * PITCH + l % 64u] = b;
+    }
+    multiply(&acc, l);
+  }
+  let to = select(0u, wg.z * p.n * p.rows * plane, sliced);
+  for (var i = 0u; i < 8u; i++) {
+    let row = m0 + l / 16u * 8u + i;
+    if (row >= p.rows) { return; }
+    let b = select(0.0, bias[min(row, p.rows * p.biased)], p.biased > 0u && !sliced);
     for (var j = 0u; j < 4u; j++) {
       let at = n0 + l % 16u + 16u * j;
-      if (at < p.n * plane) { out[(at / plane * rows + row) * plane + at % plane] = S((*acc)[i][j] + b); }
+      if (at < p.n * plane) { out[to + (at / plane * p.rows + row) * plane + at % plane] = Y(acc[i][j] + b); }
     }
   }
 }
 
-@compute @workgroup_size(256)
-fn forward(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) wgs: vec3u, @builtin(local_invocation_index) l: u32) {
-  let m0 = wg.y * 64u;
-  let n0 = (wg.z * wgs.x + wg.x) * 64u;
-  let depth = p.c * T;
-  let plane = p.oh * p.ow;
-  let mine = min(n0 + l % 64u, p.n * plane - 1u);
-  let image = mine / plane;
-  let y = mine % plane / p.ow * STRIDE;
-  let x = mine % p.ow * STRIDE;
-  var acc: array<vec4f, 4>;
-  for (var k0 = 0u; k0 < depth; k0 += 16u) {
-    for (var i = 0u; i < 4u; i++) {
-      let o = m0 + l / 16u + 16u * i;
-      let kw = k0 + l % 16u;
-      var a = 0.0;
-      if (o < p.o && kw < depth) { a = f32(weights[o * depth + kw]); }
-      let k = k0 + l / 64u + 4u * i;
-      stage(l, i, a, inputAt(image, k / T, y + k % T / KW, x + k % KW));
-    }
-    multiply(&acc, l);
-  }
-  storeMaps(&acc, l, m0, n0, p.o, plane);
-}
-
-@compute @workgroup_size(256)
-fn inputGradient(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) wgs: vec3u, @builtin(local_invocation_index) l: u32) {
-  let m0 = wg.y * 64u;
-  let n0 = (wg.z * wgs.x + wg.x) * 64u;
-  let depth = p.o * T;
-  let plane = p.h * p.w;
-  let mine = min(n0 + l % 64u, p.n * plane - 1u);
-  let image = mine / plane;
-  let y = mine % plane / p.w + p.padY;
-  let x = mine % p.w + p.padX;
-  var acc: array<vec4f, 4>;
-  for (var k0 = 0u; k0 < depth; k0 += 16u) {
-    for (var i = 0u; i < 4u; i++) {
-      let c = m0 + l / 16u + 16u * i;
-      let kw = k0 + l % 16u;
-      var a = 0.0;
-      if (c < p.c && kw < depth) { a = f32(weights[(kw / T * p.c + c) * T + kw % T]); }
-      let k = k0 + l / 64u + 4u * i;
-      stage(l, i, a, dyAt(image, k / T, y - k % T / KW, x - k % KW));
-    }
-    multiply(&acc, l);
-  }
-  storeMaps(&acc, l, m0, n0, p.c, plane);
-}
-
-@compute @workgroup_size(256)
+@compute @workgroup_size(THREADS)
 fn weightGradient(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) l: u32) {
-  let m0 = wg.y * 64u;
+  let m0 = wg.y * TM;
   let n0 = wg.x * 64u;
-  let columns = p.c * T;
+  let columns = p.k * T;
   let plane = p.oh * p.ow;
   let end = min(p.n * plane, (wg.z + 1u) * p.slice);
-  var acc: array<vec4f, 4>;
+  var acc: array<vec4f, 8>;
   for (var k0 = wg.z * p.slice; k0 < end; k0 += 16u) {
     let k = k0 + l % 16u;
     let image = k / plane;
     let at = k % plane;
-    let y = at / p.ow * STRIDE;
-    let x = at % p.ow * STRIDE;
-    for (var i = 0u; i < 4u; i++) {
-      let mn = l / 16u + 16u * i;
-      let q = n0 + mn;
-      var a = 0.0;
+    let y = at / p.ow;
+    let x = at % p.ow;
+    let origin = (image * p.rows + m0) * plane + at;
+    for (var i = 0u; i < 2u; i++) {
+      let quad = l / 16u + THREADS / 16u * i;
+      var a = vec4f();
+      //!repeat e 0..4
+      if (k < end && m0 + quad * 4u + e < p.rows) { a[e] = dy[origin + (quad * 4u + e) * plane]; }
+      //!end
+      left[l % 16u * LEFT + quad] = a;
+    }
+    for (var i = 0u; i < 1024u / THREADS; i++) {
+      let column = l / 16u + THREADS / 16u * i;
+      let q = n0 + column;
+      let place = seen(image, y, x, q % T / KW, q % KW);
       var b = 0.0;
-      if (k < end && m0 + mn < p.o) { a = dy[(image * p.o + m0 + mn) * plane + at]; }
-      if (k < end) { b = inputAt(image, q / T, y + q % T / KW, x + q % KW); }
-      left[l % 16u * PITCH + mn] = a;
-      right[l % 16u * PITCH + mn] = b;
+      if (k < end && q < columns && place != 0xffffffffu) { b = f32(input[place + q / T * p.h * p.w]); }
+      right[l % 16u * PITCH + column] = b;
     }
     multiply(&acc, l);
   }
-  for (var i = 0u; i < 4u; i++) {
-    let o = m0 + l / 16u * 4u + i;
+  for (var i = 0u; i < 8u; i++) {
+    let row = m0 + l / 16u * 8u + i;
     for (var j = 0u; j < 4u; j++) {
       let q = n0 + l % 16u + 16u * j;
-      if (o < p.o && q < columns) { out[(wg.z * p.o + o) * columns + q] = S(acc[i][j]); }
+      if (row < p.rows && q < columns) { out[(wg.z * p.rows + row) * columns + q] = Y(acc[i][j]); }
     }
   }
 }
 
+// Of maps with bias, of weights without: `n` numbers whose row is i / w % rows.
 @compute @workgroup_size(64)
-fn sumSlices(@builtin(global_invocation_id) id: vec3u) {
-  let n = p.o * p.c * T;
-  if (id.x >= n) { return; }
-  var s = 0.0;
-  for (var z = 0u; z < p.slices; z++) { s += f32(input[z * n + id.x]); }
-  out[id.x] = S(s);
+fn sumSlices(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) wgs: vec3u) {
+  let i = id.y * wgs.x * 64u + id.x;
+  if (i >= p.n) { return; }
+  let row = i / p.w % p.rows;
+  var s = select(0.0, bias[min(row, p.rows * p.biased)], p.biased > 0u);
+  for (var z = 0u; z < p.slices; z++) { s += f32(input[z * p.n + i]); }
+  out[i] = Y(s);
 }

@@ -1,7 +1,7 @@
 // 3x3 convolutions of stride 1 and padding 1 on software adapters: Winograd F(4x4, 3x3), a quarter of the multiplications. 4 images of
-// side 32, 64 to 64 channels, on lavapipe: 5.4 to 8.2 ms for the three computations (`product` 15 to 22, `base` 70 to 95). Large
+// side 32, 64 to 64 channels, on lavapipe: 5.4 to 8.2 ms for the three computations (`product` 15 to 22, `base` 48 to 52). Large
 // batches and images go in bands of tile rows, so that workspaces stay bindable and in the caches: 256 to 256 channels at side 256
-// take 0.6 to 1.1 s on lavapipe (`base`, which they fell to without bands, some 40 at its 2 GFLOP/s), 64 to 64 there 0.1 s (whole images 0.14 s).
+// take 0.6 to 1.1 s on lavapipe (`base`, which they fell to without bands, some 25 at its 3 GFLOP/s), 64 to 64 there 0.1 s (whole images 0.14 s).
 import type { Device } from "../gpu/device.ts";
 import { matrices, multiply, tileRows } from "./conv2d-product.ts";
 import {
