@@ -1,22 +1,8 @@
-// Group norm with default limits: sums by trees in workgroup memory (2 KiB).
+// Group norm with default limits: a workgroup a group, sums by trees in workgroup memory.
 const WG = 256u;
 //!include lib/group-norm.wgsl
-
-var<workgroup> shared_sums: array<vec2f, WG>;
-
-// Sum over each run of `width` lanes (a power of two), on every lane of the run.
-fn tree(v: vec2f, lane: u32, width: u32) -> vec2f {
-  shared_sums[lane] = v;
-  workgroupBarrier();
-  for (var step = width / 2u; step > 0u; step /= 2u) {
-    if (lane % width < step) { shared_sums[lane] += shared_sums[lane + step]; }
-    workgroupBarrier();
-  }
-  let total = shared_sums[lane / width * width];
-  workgroupBarrier();
-  return total;
-}
+//!include lib/group-norm-tree.wgsl
+//!include lib/group-norm-whole.wgsl
 
 fn channel_lanes() -> u32 { return p.lanes; }
-fn group_sum(v: vec2f, lane: u32) -> vec2f { return tree(v, lane, WG); }
 fn team_sum(v: vec2f, lane: u32) -> vec2f { return tree(v, lane, p.lanes); }

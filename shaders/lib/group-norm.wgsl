@@ -2,17 +2,16 @@
 //   forward:  h = (x - mean)*rstd, u = a*h + b, out = silu ? u*sigmoid(u) : u;   stats[group] = (mean, rstd)
 //   backward: du = dy*d(out)/du, out = rstd*(a*du - s1 - h*s2), s1, s2 = means over the group of a*du and a*du*h;
 //             sums[n, c] = (sum of du*h, sum of du), from which the parameters' gradients follow
-// A workgroup a group (n, g), WG lanes; `lanes` of them share a channel, WG / lanes channels at a time. A cell is T: four
-// values where a channel's size is a multiple of 4, else one; X is how x and out are stored (f16 in forward only). The including file defines channel_lanes, group_sum (over the
-// workgroup) and team_sum (over a channel's lanes, on every lane); all lanes call the sums.
-// Moments are taken about K, the mean of an eighth of the group (cells 0..WG of every 8*WG): then
+// A cell is T: four values where a channel's size is a multiple of 4, else one; X is how x and out are stored (f16 in forward only).
+// Moments of a run of cells are taken about K, the mean of an eighth of it (cells 0..WG of every 8*WG): then
 // (K - mean)^2 <= 7*variance whatever the values, so that E[(x-K)^2] - (mean-K)^2 loses three bits at most.
+// The including file defines group_sum, over the workgroup of WG lanes; all lanes call it.
 // `scaled` and `silu` are no variants: asking costs nothing against the memory, each variant half a second of a driver's compiler.
 // Moves 8 bytes an element forward (x is read 2.1 times, from cache), 12 backward.
 const V = 4u; //!param
 alias T = vec4f; //!param
 alias X = T; //!param
-struct Params { groups: u32, channels: u32, cells: u32, count: u32, lanes: u32, scaled: u32, silu: u32, eps: f32 }
+struct Params { groups: u32, channels: u32, cells: u32, count: u32, lanes: u32, scaled: u32, silu: u32, parts: u32, eps: f32 }
 @group(0) @binding(0) var<storage, read> x: array<X>;
 @group(0) @binding(1) var<storage, read> gamma: array<f32>;
 @group(0) @binding(2) var<storage, read> beta: array<f32>;
@@ -43,16 +42,8 @@ fn factors(n: u32, c: u32) -> vec2f {
   return f * (1.0 + scale_shift[at]) + vec2f(0.0, scale_shift[at + p.channels]);
 }
 
-@compute @workgroup_size(WG)
-fn forward(
-  @builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) w: vec3u, @builtin(num_workgroups) wgs: vec3u,
-) {
-  let group = w.y * wgs.x + w.x;
-  if (group >= p.count) { return; }
-  let lanes = channel_lanes();
-  let per_group = p.channels / p.groups;
-  let cells = per_group * p.cells;
-  let at = group * cells;
+// Mean and variance of `cells` cells from `at` on, on every lane.
+fn moments_of(at: u32, cells: u32, lane: u32) -> vec2f {
   let size = f32(cells * V);
   let sampled = cells / (8u * WG) * WG + min(cells % (8u * WG), WG);
   var a = T();
@@ -66,20 +57,7 @@ fn forward(
     q += v * v;
   }
   let m = group_sum(vec2f(across(a), across(q)), lane) / size;
-  let mean = k + m.x;
-  let rstd = inverseSqrt(max(m.y - m.x * m.x, 0.0) + p.eps);
-  if (lane == 0u) { moments[group] = vec2f(mean, rstd); }
-  let n = group / p.groups;
-  let c0 = group % p.groups * per_group;
-  for (var c = lane / lanes; c < per_group; c += WG / lanes) {
-    let f = factors(n, c0 + c);
-    let scale = f.x * rstd;
-    let end = at + (c + 1u) * p.cells;
-    for (var e = at + c * p.cells + lane % lanes; e < end; e += lanes) {
-      let u = (T(x[e]) - mean) * scale + f.y;
-      out[e] = X(u * gate(u));
-    }
-  }
+  return vec2f(k + m.x, max(m.y - m.x * m.x, 0.0));
 }
 
 // du from dy, kept in out: the second pass reads it there.
@@ -89,48 +67,4 @@ fn slope(e: u32, h: T, f: vec2f) -> T {
   let du = dy[e] * s * (1.0 + u * (1.0 - s));
   out[e] = X(du);
   return du;
-}
-
-@compute @workgroup_size(WG)
-fn backward(
-  @builtin(local_invocation_index) lane: u32, @builtin(workgroup_id) w: vec3u, @builtin(num_workgroups) wgs: vec3u,
-) {
-  let group = w.y * wgs.x + w.x;
-  if (group >= p.count) { return; }
-  let lanes = channel_lanes();
-  let per_group = p.channels / p.groups;
-  let at = group * per_group * p.cells;
-  let st = stats[group];
-  let n = group / p.groups;
-  let c0 = group % p.groups * per_group;
-  var s = vec2f();
-  for (var first = 0u; first < per_group; first += WG / lanes) {
-    let c = first + lane / lanes;
-    let mine = c < per_group;
-    let f = factors(n, c0 + min(c, per_group - 1u));
-    var a = T();
-    var q = T();
-    if (mine) {
-      let end = at + (c + 1u) * p.cells;
-      for (var e = at + c * p.cells + lane % lanes; e < end; e += lanes) {
-        let h = (T(x[e]) - st.x) * st.y;
-        let du = slope(e, h, f);
-        a += du;
-        q += du * h;
-      }
-    }
-    let t = team_sum(vec2f(across(q), across(a)), lane);
-    if (mine && lane % lanes == 0u) {
-      sums[n * p.channels + c0 + c] = t;
-      s += f.x * t;
-    }
-  }
-  s = group_sum(s, lane) / f32(per_group * p.cells * V);
-  for (var c = lane / lanes; c < per_group; c += WG / lanes) {
-    let gain = factors(n, c0 + c).x;
-    let end = at + (c + 1u) * p.cells;
-    for (var e = at + c * p.cells + lane % lanes; e < end; e += lanes) {
-      out[e] = X(st.y * (gain * T(out[e]) - s.y - (T(x[e]) - st.x) * st.y * s.x));
-    }
-  }
 }

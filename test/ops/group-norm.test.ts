@@ -43,15 +43,20 @@ const shapes: [number[], number][] = [
   [[1, 4, 64, 68], 2],
   [[2, 160, 1, 3], 32],
   [[2, 5], 1],
+  // Channels in several parts, where the variant of that name runs.
+  [[1, 4, 96, 100], 2],
+  [[1, 3, 97, 131], 1],
 ];
 
-describe("groupNorm", () => {
+describe.each(["", "base", "group-norm:parts"])("groupNorm with kernels %j", (named) => {
+  const kernels = named || process.env["DEFT_KERNEL"] || "";
   for (const [shape, groups] of shapes)
     for (const silu of [false, true])
       for (const scaled of size(shape) < 1000 ? [false, true] : [silu])
         test(`[${shape.join(",")}] groups ${groups}${silu ? " silu" : ""}${scaled ? " scale-shift" : ""}`, () => {
           const [n = 1, c = 1] = shape;
           return checkOp({
+            kernels,
             shapes: [shape, [c], [c], scaled ? [n, 2 * c] : null],
             out: shape,
             range: [
@@ -68,6 +73,7 @@ describe("groupNorm", () => {
 
   test("a large mean does not spoil the variance", () =>
     checkOp({
+      kernels,
       shapes: [[2, 8, 16, 16], [8], [8], null],
       out: [2, 8, 16, 16],
       range: [
@@ -85,6 +91,7 @@ describe("groupNorm", () => {
   test("a first row far from the rest does not spoil the variance", () => {
     const x = Float32Array.from({ length: 64 * 64 }, (_, i) => (i < 64 ? 1000 : ((i * 37) % 101) / 101));
     return checkOp({
+      kernels,
       shapes: [[1, 1, 64, 64], [1], [1], null],
       data: [x, Float32Array.of(1), Float32Array.of(0), null],
       out: [1, 1, 64, 64],
@@ -95,7 +102,7 @@ describe("groupNorm", () => {
   });
 
   test("channels that the groups do not divide are refused with both numbers", async () => {
-    const engine = await testEngine();
+    const engine = await testEngine(kernels);
     engine.scope(() => {
       const x = engine.tensor(new Float32Array(6), [1, 6, 1]);
       const g = engine.tensor(new Float32Array(6));

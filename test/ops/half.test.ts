@@ -142,7 +142,7 @@ const cases: Case[] = [
   { name: "avgPool2d, odd", halves: [[1, 3, 7, 9]], run: (x) => avgPool2d(x, 3) },
 ];
 
-describe.skipIf(!half).each(["", "base"])("f16 with kernels %j", (kernels) => {
+describe.skipIf(!half).each(["", "base", "group-norm:parts"])("f16 with kernels %j", (kernels) => {
   // Lavapipe compiles plain attention for minutes; Dawn's null backend checks that it compiles (test/unit/shaders.test.ts).
   const possible = cases.filter((c) => kernels === "" || !c.name.startsWith("attention"));
   it.each(possible)("$name", async ({ halves, floats = [], run }) => {
