@@ -2,54 +2,67 @@ enable f16;
 enable subgroups;
 enable chromium_experimental_subgroup_matrix;
 diagnostic(off, chromium.subgroup_matrix_uniformity);
-// Convolution of f16 features and weights as an implicit matrix product through subgroup matrices, as conv2d.wgsl's forward:
-//   out[n,o,y,x] = bias[o] + sum over c,i,j of w[o,c,i,j] x[n,c,y STRIDE + i - padY, x STRIDE + j - padX]
-// Rows are channels o, columns pixels, k runs over (c, i, j). VEC: the sums' length divides by 4.
+// Convolution of f16 features and weights as an implicit matrix product through subgroup matrices, as conv2d.wgsl's maps:
+//   pack:    packed[tap][o][c / 4] = w of that channel and tap, zero past the last c
+//   forward: out[n,o,y,x] = bias[o] + sum over c,i,j of w[o,c,i,j] x[n,c,y STRIDE + i - padY, x STRIDE + j - padX]
+// Rows are channels o, columns pixels. k runs tap by tap over channels padded to KS, so that a slice of it lies in one tap: a lane
+// stages numbers of its one pixel, whose place it works out once a slice. Few tiles leave a GPU idle: k is cut into slices then,
+// whose sums go to out[z] as Y = f32 (conv2d.wgsl's sumSlices adds them up).
 const KH = 3u; //!param
 const KW = 3u; //!param
 const STRIDE = 1u; //!param
-const VEC = 1u; //!param
-alias W = vec4h; //!param
+alias Y = f16; //!param
 const T = KH * KW;
-struct Params { n: u32, c: u32, h: u32, w: u32, o: u32, oh: u32, ow: u32, padY: u32, padX: u32, biased: u32 }
+struct Params { n: u32, c: u32, h: u32, w: u32, o: u32, oh: u32, ow: u32, padY: u32, padX: u32, biased: u32, slice: u32, slices: u32 }
 @group(0) @binding(0) var<storage, read> input: array<f16>;
-@group(0) @binding(1) var<storage, read> weights: array<W>;
+@group(0) @binding(1) var<storage, read> packed: array<vec4h>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f16>;
+@group(0) @binding(3) var<storage, read_write> out: array<Y>;
 @group(0) @binding(4) var<uniform> p: Params;
+@group(0) @binding(5) var<storage, read_write> packing: array<vec4h>;
 var<private> m0: u32;
 var<private> n0: u32;
+// The lane's column: its image, and its pixel's row and column in the input but for the tap.
+var<private> image: u32;
+var<private> top: u32;
+var<private> side: u32;
+var<private> into: u32;
 //!include lib/matrix.wgsl
 
-fn depth() -> u32 { return p.c * T; }
-
-fn stage_left(row: u32, k: u32) -> vec4h {
+@compute @workgroup_size(64)
+fn pack(@builtin(global_invocation_id) id: vec3u) {
+  let quads = (p.c + 3u) / 4u;
+  if (id.x >= quads) { return; }
   var v = vec4h();
-  if (m0 + row >= p.o || k >= depth()) { return v; }
-  let at = (m0 + row) * depth() + k;
-  //!if VEC == 1
-  v = weights[at / 4u];
-  //!else
-  for (var e = 0u; e < min(4u, depth() - k); e++) { v[e] = weights[at + e]; }
-  //!end
-  return v;
+  for (var e = 0u; e < min(4u, p.c - id.x * 4u); e++) { v[e] = input[(id.y * p.c + id.x * 4u + e) * T + id.z]; }
+  packing[(id.z * p.o + id.y) * quads + id.x] = v;
 }
 
-fn stage_right(k: u32, column: u32) -> vec4h {
-  var v = vec4h();
-  if (k >= depth()) { return v; }
-  let plane = p.oh * p.ow;
-  let dy = k % T / KW - p.padY;
-  let dx = k % KW - p.padX;
-  for (var e = 0u; e < 4u; e++) {
-    let pixel = n0 + column + e;
-    let image = pixel / plane;
-    // Below zero these wrap and fail the comparison.
-    let y = pixel % plane / p.ow * STRIDE + dy;
-    let x = pixel % p.ow * STRIDE + dx;
-    if (image < p.n && y < p.h && x < p.w) { v[e] = input[((image * p.c + k / T) * p.h + y) * p.w + x]; }
+/** Slices of KS that a tap has. */
+fn steps() -> u32 { return (p.c + KS - 1u) / KS; }
+
+fn stage(l: u32, k0: u32) {
+  let tap = k0 / KS / steps();
+  let c0 = k0 / KS % steps() * KS;
+  let quads = (p.c + 3u) / 4u;
+  for (var x = l; x < 64u * KS / 4u; x += WG) {
+    let row = x / (KS / 4u);
+    let k = x % (KS / 4u) * 4u;
+    var a = vec4h();
+    if (m0 + row < p.o && c0 + k < p.c) { a = packed[(tap * p.o + m0 + row) * quads + (c0 + k) / 4u]; }
+    for (var e = 0u; e < 4u; e++) { left[row * LP + k + e] = a[e]; }
   }
-  return v;
+  // Below zero these wrap and fail the comparison.
+  let y = top + tap / KW;
+  let x = side + tap % KW;
+  let inside = image < p.n && y < p.h && x < p.w;
+  let size = p.h * p.w;
+  let at = image * p.c * size + y * p.w + x;
+  for (var k = l / 64u; k < KS; k += WG / 64u) {
+    var b = f16();
+    if (inside && c0 + k < p.c) { b = input[at + (c0 + k) * size]; }
+    right[k * RP + l % 64u] = b;
+  }
 }
 
 fn put(row: u32, column: u32, value: f32) {
@@ -57,8 +70,8 @@ fn put(row: u32, column: u32, value: f32) {
   let pixel = n0 + column;
   let plane = p.oh * p.ow;
   if (o >= p.o || pixel >= p.n * plane) { return; }
-  let b = select(0.0, bias[o * p.biased], p.biased > 0u);
-  out[(pixel / plane * p.o + o) * plane + pixel % plane] = f16(value + b);
+  let b = select(0.0, bias[o * p.biased], p.biased > 0u && p.slices == 1u);
+  out[into + (pixel / plane * p.o + o) * plane + pixel % plane] = Y(value + b);
 }
 
 @compute @workgroup_size(WG)
@@ -66,7 +79,16 @@ fn forward(
   @builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) wgs: vec3u,
   @builtin(local_invocation_index) l: u32, @builtin(subgroup_id) subgroup: u32,
 ) {
+  let sliced = p.slices > 1u;
+  let plane = p.oh * p.ow;
   m0 = wg.y * 64u;
-  n0 = (wg.z * wgs.x + wg.x) * 64u;
-  tile(l, subgroup);
+  n0 = (select(wg.z, 0u, sliced) * wgs.x + wg.x) * 64u;
+  into = select(0u, wg.z * p.n * p.o * plane, sliced);
+  let pixel = n0 + l % 64u;
+  image = pixel / plane;
+  top = pixel % plane / p.ow * STRIDE - p.padY;
+  side = pixel % p.ow * STRIDE - p.padX;
+  let depth = T * steps() * KS;
+  let first = select(0u, wg.z * p.slice, sliced);
+  tile(l, subgroup, first, select(depth, min(depth, first + p.slice), sliced));
 }

@@ -6,9 +6,8 @@
 //   maps, GRAD = 0: out[n,o,y,x] = bias[o] + sum over c,i,j of w[o,c,i,j] x[n,c,y STRIDE + i - padY, x STRIDE + j - padX]
 //   maps, GRAD = 1: out[n,c,y,x] = bias[c] + sum over o,i,j of w[o,c,i,j] dy[n,o,(y + padY - i)/STRIDE, (x + padX - j)/STRIDE]
 //   weightGradient: out[z][o,c,i,j] = sum over the pixels of slice z of dy x
-//   sumSlices:      out[i] = bias + the sum of slices z of i
 // `input` is what maps reads, [n, k, h, w]; `out` is [n, rows, oh, ow]. Few tiles leave a GPU idle: K is cut into slices then, whose
-// sums go to out[z]. S, W4 and Y are how the input, the packed weights and out are stored. bias has `biased` = 0 where there is none.
+// sums go to out[z] (conv2d.slices.wgsl adds them up). S, W4 and Y are how the input, the packed weights and out are stored. bias has `biased` = 0 where there is none.
 const KH = 3u; //!param
 const KW = 3u; //!param
 const STRIDE = 1u; //!param
@@ -170,15 +169,4 @@ fn weightGradient(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_in
       if (row < p.rows && q < columns) { out[(wg.z * p.rows + row) * columns + q] = Y(acc[i][j]); }
     }
   }
-}
-
-// Of maps with bias, of weights without: `n` numbers whose row is i / w % rows.
-@compute @workgroup_size(64)
-fn sumSlices(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) wgs: vec3u) {
-  let i = id.y * wgs.x * 64u + id.x;
-  if (i >= p.n) { return; }
-  let row = i / p.w % p.rows;
-  var s = select(0.0, bias[min(row, p.rows * p.biased)], p.biased > 0u);
-  for (var z = 0u; z < p.slices; z++) { s += f32(input[z * p.n + i]); }
-  out[i] = Y(s);
 }

@@ -11,8 +11,7 @@ var<private> m0: u32;
 var<private> n0: u32;
 //!include lib/matrix.wgsl
 
-fn depth() -> u32 { return p.k; }
-
+// left[row][k .. k + 3] of the tile and right[k][column .. column + 3], zero past the ends.
 fn stage_left(row: u32, k: u32) -> vec4h {
   var v = vec4h();
   if (m0 + row >= p.m) { return v; }
@@ -40,6 +39,19 @@ fn stage_right(k: u32, column: u32) -> vec4h {
   return v;
 }
 
+fn stage(l: u32, k0: u32) {
+  for (var x = l; x < 64u * KS / 4u; x += WG) {
+    let a = stage_left(x / (KS / 4u), k0 + x % (KS / 4u) * 4u);
+    let to_left = x / (KS / 4u) * LP + x % (KS / 4u) * 4u;
+    let b = stage_right(k0 + x / 16u, x % 16u * 4u);
+    let to_right = x / 16u * RP + x % 16u * 4u;
+    for (var e = 0u; e < 4u; e++) {
+      left[to_left + e] = a[e];
+      right[to_right + e] = b[e];
+    }
+  }
+}
+
 fn put(row: u32, column: u32, value: f32) {
   if (m0 + row >= p.m || n0 + column >= p.n) { return; }
   let at = c0 + (m0 + row) * p.c_line + n0 + column;
@@ -65,5 +77,5 @@ fn main(
   c0 = start_c(matrix);
   m0 = w.y * 64u;
   n0 = w.x * 64u;
-  tile(l, subgroup);
+  tile(l, subgroup, 0u, p.k);
 }

@@ -1,11 +1,9 @@
 // Tiles of 64 by 64 through subgroup matrices (tensor cores): f16 in, sums in f32. Four subgroups of SG lanes own 32 by 32 each, as
 // matrices of MM by MN that take MK of k a step; 32 of k at a time are staged in workgroup memory (13.8 KiB in all). The including
 // file enables the extensions and defines
-//   depth() -> u32                        length of the sums
-//   stage_left(row, k) -> vec4h           left[row][k .. k + 3] of the tile, zero past the ends
-//   stage_right(k, column) -> vec4h       right[k][column .. column + 3], the same
-//   put(row, column, value: f32)          the result, which it guards
-// and calls tile() with uniform control flow. Not timed yet: no adapter with subgroup matrices was at hand.
+//   stage(l, k0)                   writes the KS numbers of k from k0 on to left[row * LP + k] and right[k * RP + column], zero past the ends
+//   put(row, column, value: f32)   the result, which it guards
+// and calls tile() with uniform control flow, for the sums from k0 = first to before `end`. Not timed yet: no adapter with subgroup matrices was at hand.
 const SG = 32u; //!param
 const MM = 16u; //!param
 const MN = 16u; //!param
@@ -23,7 +21,7 @@ var<workgroup> results: array<f32, 4u * MM * MN>;
 const i = 0u; //!drop
 const j = 0u; //!drop
 
-fn tile(l: u32, subgroup: u32) {
+fn tile(l: u32, subgroup: u32, first: u32, end: u32) {
   let row = subgroup / 2u * 32u;
   let column = subgroup % 2u * 32u;
   let lane = l % SG;
@@ -32,17 +30,8 @@ fn tile(l: u32, subgroup: u32) {
   var sum_i_j = Result();
   //!end
   //!end
-  for (var k0 = 0u; k0 < depth(); k0 += KS) {
-    for (var x = l; x < 64u * KS / 4u; x += WG) {
-      let a = stage_left(x / (KS / 4u), k0 + x % (KS / 4u) * 4u);
-      let to_left = x / (KS / 4u) * LP + x % (KS / 4u) * 4u;
-      let b = stage_right(k0 + x / 16u, x % 16u * 4u);
-      let to_right = x / 16u * RP + x % 16u * 4u;
-      for (var e = 0u; e < 4u; e++) {
-        left[to_left + e] = a[e];
-        right[to_right + e] = b[e];
-      }
-    }
+  for (var k0 = first; k0 < end; k0 += KS) {
+    stage(l, k0);
     workgroupBarrier();
     for (var k = 0u; k < KS; k += MK) {
       //!repeat i 0..32/MM

@@ -14,7 +14,8 @@ import {
   type InputGradientBuffers,
   type WeightGradientBuffers,
 } from "./conv2d-shape.ts";
-import { defineKernel, grid1d, storedAs, storedInFours, type HasBuffer } from "./kernel.ts";
+import { defineKernel, storedAs, storedInFours, type HasBuffer } from "./kernel.ts";
+import { BUSY, cut, sumSlices } from "./conv2d-slices.ts";
 import { chunksFor, reduceRound } from "./reduce.ts";
 import { combine, each, type Values } from "./shader.ts";
 import { withDerived, withWorkspace } from "./workspace.ts";
@@ -42,22 +43,9 @@ const weightGradient = defineKernel(wgsl.conv2d, "weightGradient", {
   grid: (p, v) => [tiles(p.k * taps(v)), Math.ceil(p.rows / tm(v)), p.slices],
   values: combine(windows, sides),
 });
-const sumSlices = defineKernel(wgsl.conv2d, "sumSlices", {
-  grid: (p) => grid1d(p.n, 64),
-  values: combine(windows, each("Y", "f32", "f16")),
-});
-
-/** Workgroups that keep a large GPU busy: two for each of its some 130 processors. */
-const BUSY = 256;
 /** Rows of a tile: 128 where they are filled and enough tiles are left. */
 const sideOf = (rows: number, columns: number): number =>
   rows % 128 === 0 && (rows / 128) * columns >= BUSY / 2 ? 128 : 64;
-/** A sum of `depth` terms in slices for `groups` workgroups, each of whole `step`s and of 256 terms at least: terms of one, how many. */
-const cut = (depth: number, groups: number, step: number): { slice: number; slices: number } => {
-  const want = Math.max(1, Math.min(Math.ceil(BUSY / groups), Math.floor(depth / 256)));
-  const slice = Math.ceil(depth / want / step) * step;
-  return { slice, slices: Math.ceil(depth / slice) };
-};
 
 interface Maps {
   readonly input: HasBuffer;
@@ -108,8 +96,11 @@ function product(
         return maps(device, { input, packed, bias, out }, params, { ...values, Y: storedAs(out) });
       withWorkspace(device, slices * n * rows * oh * ow, "a convolution's slices of its sums", (space) => {
         maps(device, { input, packed, bias, out: space }, params, { ...values, Y: "f32" });
-        const sum = { ...params, n: n * rows * oh * ow, w: oh * ow };
-        sumSlices(device, { input: space, bias, out }, sum, { ...windowOf(s), Y: storedAs(out) });
+        sumSlices(
+          device,
+          { input: space, bias, out },
+          { n: n * rows * oh * ow, rows, inner: oh * ow, slices },
+        );
       });
     },
   );
@@ -155,8 +146,7 @@ export function baseWeightGradient(
   if (slices === 1) return run(out);
   withWorkspace(device, slices * weights, "a convolution's slices of the weight gradient", (space) => {
     run(space);
-    const sum = { ...params, n: weights, w: 1, rows: 1, slice, slices, rowStep: 0, depthStep: 0 };
-    sumSlices(device, { input: space, bias: null, out }, sum, windowOf(s));
+    sumSlices(device, { input: space, bias: null, out }, { n: weights, rows: 1, inner: 1, slices });
   });
 }
 

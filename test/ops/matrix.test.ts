@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { defineKernel } from "../../src/kernels/kernel.ts";
 import { combine, type Entries, type Shader, type Values } from "../../src/kernels/shader.ts";
+import { sumSlices } from "../../src/kernels/conv2d-slices.ts";
 import { spread } from "../../src/kernels/conv2d-shape.ts";
 import * as wgsl from "../../src/kernels/wgsl.gen.ts";
 import { matmul } from "../../src/tensor/index.ts";
@@ -32,7 +33,7 @@ function emulated<E extends Entries>(shader: Shader<E>): Shader<E> {
     [/subgroupMatrixMultiplyAccumulate\(/g, "emulated_product("],
     [/subgroupMatrixStore<row_major>\(&results, /g, "emulated_store("],
     [/, @builtin\(subgroup_id\) subgroup: u32/, ""],
-    [/tile\(l, subgroup\);/, "tile(l, l / SG);"],
+    [/tile\(l, subgroup, /, "tile(l, l / SG, "],
   ];
   let { source } = shader;
   for (const [from, to] of replacements) {
@@ -94,33 +95,55 @@ describe("a tile of subgroup matrices", () => {
     for (const t of [a, b, bias, out, plain]) t.dispose();
   });
 
-  const forward = defineKernel(emulated(wgsl.conv2dMatrix), "forward", {
-    grid: (p) => spread(p.n * p.oh * p.ow, p.o),
-    values: combine([{ KH: 3, KW: 3, STRIDE: 2, VEC: 1, W: "vec4f" }], sizes),
+  // A lane stages one column of 64, so there are that many at least.
+  const [lanes16, lanes32] = [
+    { SG: 16, MM: 8, MN: 8, MK: 8 },
+    { SG: 32, MM: 8, MN: 16, MK: 16 },
+  ];
+  const convolution = emulated(wgsl.conv2dMatrix);
+  const values = combine([{ KH: 3, KW: 3, STRIDE: 2, Y: "f32" }], [lanes16, lanes32]);
+  const pack = defineKernel(convolution, "pack", {
+    grid: (p, v) => [1, p.o, Number(v["KH"]) * Number(v["KW"])],
+    values,
+  });
+  const forward = defineKernel(convolution, "forward", {
+    grid: (p) => {
+      const [x = 1, y = 1, z = 1] = spread(p.n * p.oh * p.ow, p.o);
+      return [x, y, z * p.slices];
+    },
+    values,
   });
   const convolutions = [
-    { n: 2, c: 5, h: 9, w: 7, o: 70, kh: 3, kw: 3, stride: 1, padding: 1, size: sizes[0] },
-    { n: 3, c: 8, h: 8, w: 8, o: 6, kh: 3, kw: 3, stride: 2, padding: 1, size: sizes[1] },
-    { n: 1, c: 12, h: 5, w: 15, o: 9, kh: 1, kw: 1, stride: 1, padding: 0, size: sizes[2] },
+    { n: 2, c: 5, h: 9, w: 7, o: 70, kh: 3, kw: 3, stride: 1, padding: 1, size: lanes16, slices: 1 },
+    { n: 2, c: 37, h: 6, w: 5, o: 9, kh: 3, kw: 3, stride: 2, padding: 1, size: lanes32, slices: 4 },
+    { n: 1, c: 12, h: 5, w: 15, o: 9, kh: 1, kw: 1, stride: 1, padding: 0, size: lanes16, slices: 1 },
   ];
-  it.each(convolutions)("convolves [$n,$c,$h,$w] to $o by $kh, stride $stride", async ({ size, ...s }) => {
+  it.each(convolutions)("convolves [$n,$c,$h,$w] to $o by $kh, stride $stride, in $slices", async (one) => {
+    const { size, slices, ...s } = one;
     const engine = await testEngine();
     const side = (v: number): number => Math.floor((v + 2 * s.padding - s.kh) / s.stride) + 1;
-    const [oh, ow, depth] = [side(s.h), side(s.w), s.c * s.kh * s.kw];
+    const [oh, ow, taps] = [side(s.h), side(s.w), s.kh * s.kw];
     const [x, w, b] = [
       randomArray(s.n * s.c * s.h * s.w, 5),
-      randomArray(s.o * depth, 6),
+      randomArray(s.o * s.c * taps, 6),
       randomArray(s.o, 7),
     ] as const;
     const [input, weights, bias] = [engine.tensor(x), engine.tensor(w), engine.tensor(b)];
-    poison(engine, [s.n * s.o * oh * ow]);
+    poison(engine, [slices * s.n * s.o * oh * ow]);
     const out = engine.empty([s.n, s.o, oh, ow]);
-    const vec = depth % 4 === 0;
-    const params = { ...s, oh, ow, padY: s.padding, padX: s.padding, biased: 1 };
-    const window = { KH: s.kh, KW: s.kw, STRIDE: s.stride, VEC: Number(vec), W: vec ? "vec4f" : "f32" };
-    forward(engine.device, { input, weights, bias, out }, params, { ...window, ...size });
+    const sums = engine.empty([slices, s.n, s.o, oh, ow]);
+    const packed = engine.empty([taps, s.o, 4 * Math.ceil(s.c / 4)]);
+    // Sixteen of k at a time (EMULATION): in four slices of whole ones.
+    const slice = 16 * Math.ceil((taps * Math.ceil(s.c / 16)) / slices);
+    const params = { ...s, oh, ow, padY: s.padding, padX: s.padding, biased: 1, slice, slices };
+    const constants = { KH: s.kh, KW: s.kw, STRIDE: s.stride, ...size, Y: "f32" };
+    pack(engine.device, { input: weights, packing: packed }, params, constants);
+    forward(engine.device, { input, packed, bias, out: slices > 1 ? sums : out }, params, constants);
+    const n = s.n * s.o * oh * ow;
+    if (slices > 1)
+      sumSlices(engine.device, { input: sums, bias, out }, { n, rows: s.o, inner: oh * ow, slices });
     const [x64, w64, b64] = [Float64Array.from(x), Float64Array.from(w), Float64Array.from(b)];
     expect(relativeError(await out.read(), convolve(x64, w64, b64, s))).toBeLessThan(2e-6);
-    for (const t of [input, weights, bias, out]) t.dispose();
+    for (const t of [input, weights, bias, out, sums, packed]) t.dispose();
   });
 });

@@ -1,0 +1,29 @@
+// A convolution's sums in slices: how they are cut, so that small maps of many channels keep a large GPU busy, and added up.
+import type { Device } from "../gpu/device.ts";
+import { defineKernel, grid1d, storedAs, type HasBuffer } from "./kernel.ts";
+import { each } from "./shader.ts";
+import * as wgsl from "./wgsl.gen.ts";
+
+const add = defineKernel(wgsl.conv2dSlices, "main", {
+  grid: ({ n }) => grid1d(n, 64),
+  values: each("Y", "f32", "f16"),
+});
+
+/** Workgroups that keep a large GPU busy: two for each of its some 130 processors. */
+export const BUSY = 256;
+
+/** A sum of `depth` terms in slices for `groups` workgroups, each of whole `step`s and of 256 terms at least: terms of one, how many. */
+export function cut(depth: number, groups: number, step: number): { slice: number; slices: number } {
+  const want = Math.max(1, Math.min(Math.ceil(BUSY / groups), Math.floor(depth / 256)));
+  const slice = Math.ceil(depth / want / step) * step;
+  return { slice, slices: Math.ceil(depth / slice) };
+}
+
+/** out[i] = bias[i / inner % rows] + Σ_z input[z·n + i], input in f32. */
+export function sumSlices(
+  device: Device,
+  { input, bias, out }: { input: HasBuffer; bias: HasBuffer | null; out: HasBuffer },
+  sizes: { n: number; rows: number; inner: number; slices: number },
+): void {
+  add(device, { input, bias, out }, { ...sizes, biased: bias ? 1 : 0 }, { Y: storedAs(out) });
+}
