@@ -4,7 +4,7 @@ enable chromium_experimental_subgroup_matrix;
 diagnostic(off, chromium.subgroup_matrix_uniformity);
 // Convolution of f16 features and weights as an implicit matrix product through subgroup matrices, as conv2d.wgsl's maps:
 //   pack:    packed[tap][o][c / 4] = w of that channel and tap, zero past the last c
-//   forward: out[n,o,y,x] = bias[o] + sum over c,i,j of w[o,c,i,j] x[n,c,y STRIDE + i - padY, x STRIDE + j - padX]
+//   forward: out[n,o,y,x] = bias[o] + sum over c,i,j of w[o,c,i,j] x[n,c,y STRIDE + i - padY, x STRIDE + j - padX] + residual[n,o,y,x]
 // Rows are channels o, columns pixels. k runs tap by tap over channels padded to KS, so that a slice of it lies in one tap: a lane
 // stages numbers of its one pixel, whose place it works out once a slice. Few tiles leave a GPU idle: k is cut into slices then,
 // whose sums go to out[z] as Y = f32 (conv2d.wgsl's sumSlices adds them up).
@@ -13,13 +13,14 @@ const KW = 3u; //!param
 const STRIDE = 1u; //!param
 alias Y = f16; //!param
 const T = KH * KW;
-struct Params { n: u32, c: u32, h: u32, w: u32, o: u32, oh: u32, ow: u32, padY: u32, padX: u32, biased: u32, slice: u32, slices: u32 }
+struct Params { n: u32, c: u32, h: u32, w: u32, o: u32, oh: u32, ow: u32, padY: u32, padX: u32, biased: u32, slice: u32, slices: u32, added: u32 }
 @group(0) @binding(0) var<storage, read> input: array<f16>;
 @group(0) @binding(1) var<storage, read> packed: array<vec4h>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<Y>;
 @group(0) @binding(4) var<uniform> p: Params;
 @group(0) @binding(5) var<storage, read_write> packing: array<vec4h>;
+@group(0) @binding(6) var<storage, read> residual: array<Y>;
 var<private> m0: u32;
 var<private> n0: u32;
 // The lane's column: its image, and its pixel's row and column in the input but for the tap.
@@ -70,8 +71,11 @@ fn put(row: u32, column: u32, value: f32) {
   let pixel = n0 + column;
   let plane = p.oh * p.ow;
   if (o >= p.o || pixel >= p.n * plane) { return; }
-  let b = select(0.0, bias[o * p.biased], p.biased > 0u && p.slices == 1u);
-  out[into + (pixel / plane * p.o + o) * plane + pixel % plane] = Y(value + b);
+  let at = (pixel / plane * p.o + o) * plane + pixel % plane;
+  var v = value;
+  if (p.biased > 0u && p.slices == 1u) { v += bias[o]; }
+  if (p.added > 0u && p.slices == 1u) { v += f32(residual[at]); }
+  out[into + at] = Y(v);
 }
 
 @compute @workgroup_size(WG)

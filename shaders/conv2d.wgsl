@@ -3,11 +3,11 @@
 // first, rows fastest, in vec4s. A thread reads 12 numbers by six loads of workgroup memory for 32 multiplications (4x4 from
 // scalars: eight loads for 16), and places of pixels are worked out once a slice of 16 and not for each number.
 //   pack:           packed[tap][k][row / 4] = w of that row, k and tap; zero past the last row and the last k, up to `depth`
-//   maps, GRAD = 0: out[n,o,y,x] = bias[o] + sum over c,i,j of w[o,c,i,j] x[n,c,y STRIDE + i - padY, x STRIDE + j - padX]
+//   maps, GRAD = 0: out[n,o,y,x] = bias[o] + sum over c,i,j of w[o,c,i,j] x[n,c,y STRIDE + i - padY, x STRIDE + j - padX] + residual[n,o,y,x]
 //   maps, GRAD = 1: out[n,c,y,x] = bias[c] + sum over o,i,j of w[o,c,i,j] dy[n,o,(y + padY - i)/STRIDE, (x + padX - j)/STRIDE]
 //   weightGradient: out[z][o,c,i,j] = sum over the pixels of slice z of dy x
 // `input` is what maps reads, [n, k, h, w]; `out` is [n, rows, oh, ow]. Few tiles leave a GPU idle: K is cut into slices then, whose
-// sums go to out[z] (conv2d.slices.wgsl adds them up). S, W4 and Y are how the input, the packed weights and out are stored. bias has `biased` = 0 where there is none.
+// sums go to out[z] (conv2d.slices.wgsl adds them up). S, W4 and Y are how the input, the packed weights and out are stored. bias has `biased` = 0 where there is none, residual `added` = 0.
 const KH = 3u; //!param
 const KW = 3u; //!param
 const STRIDE = 1u; //!param
@@ -20,7 +20,7 @@ const T = KH * KW;
 const THREADS = 2u * TM;
 const PITCH = 65u;
 const LEFT = TM / 4u + 1u; // vec4s of a staged line: one more than the tile has, against bank conflicts
-struct Params { n: u32, k: u32, h: u32, w: u32, rows: u32, oh: u32, ow: u32, padY: u32, padX: u32, biased: u32, slice: u32, slices: u32, rowStep: u32, depthStep: u32 }
+struct Params { n: u32, k: u32, h: u32, w: u32, rows: u32, oh: u32, ow: u32, padY: u32, padX: u32, biased: u32, slice: u32, slices: u32, added: u32, rowStep: u32, depthStep: u32 }
 @group(0) @binding(0) var<storage, read> input: array<S>;
 @group(0) @binding(1) var<storage, read> packed: array<W4>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
@@ -28,6 +28,7 @@ struct Params { n: u32, k: u32, h: u32, w: u32, rows: u32, oh: u32, ow: u32, pad
 @group(0) @binding(4) var<storage, read_write> out: array<Y>;
 @group(0) @binding(5) var<uniform> p: Params;
 @group(0) @binding(6) var<storage, read_write> packing: array<W4>;
+@group(0) @binding(7) var<storage, read> residual: array<Y>;
 
 var<workgroup> left: array<vec4f, 16u * LEFT>;
 var<workgroup> right: array<f32, 16u * PITCH>;
@@ -124,7 +125,11 @@ fn maps(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) wgs: vec3u, @
     let b = select(0.0, bias[min(row, p.rows * p.biased)], p.biased > 0u && !sliced);
     for (var j = 0u; j < 4u; j++) {
       let at = n0 + l % 16u + 16u * j;
-      if (at < p.n * plane) { out[to + (at / plane * p.rows + row) * plane + at % plane] = Y(acc[i][j] + b); }
+      if (at >= p.n * plane) { continue; }
+      let place = (at / plane * p.rows + row) * plane + at % plane;
+      var v = acc[i][j] + b;
+      if (p.added > 0u && !sliced) { v += f32(residual[place]); }
+      out[to + place] = Y(v);
     }
   }
 }

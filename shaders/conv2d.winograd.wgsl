@@ -3,7 +3,7 @@
 // the usual 0, ±1, ±2 (point selection: Alam et al. 2022, arXiv 2201.10369). With B, G, A of these points:
 //   inputTransform     V = Bᵀ x B      6x6 input to element e of [36]
 //   weightTransform    U = G w Gᵀ      a flipped and transposed w makes the convolution an input gradient
-//   outputTransform    y = Aᵀ M A + bias,  M[e] = U[e] V[e]
+//   outputTransform    y = Aᵀ M A + bias (+ residual),  M[e] = U[e] V[e]
 //   gradientTransform  E = A dy Aᵀ     and weightInverse dw = Gᵀ (sum over tiles of E[e] V[e]ᵀ) G
 // A call does the tiles of some rows, the first of which is row `first` of the batch, tilesY of them an image. A value of tile t and channel c lies at e·element + c·channel + t·tile of its workspace.
 // Tiles from `tiles` up to `padded` (a multiple of four) are written as zero. X and Y are how input and out are stored: workspaces in f32, tensors as they come. Widths that are no multiple of four take the Ragged entry points.
@@ -12,7 +12,7 @@ alias X = f32; //!param
 alias Y = f32; //!param
 struct Params {
   first: u32, c: u32, h: u32, w: u32, tilesX: u32, tilesY: u32, tiles: u32, padded: u32,
-  element: u32, channel: u32, tile: u32, biased: u32, points: u32,
+  element: u32, channel: u32, tile: u32, biased: u32, added: u32, points: u32,
 }
 struct Place { x: u32, y: u32, plane: u32, to: u32, ok: bool }
 @group(0) @binding(0) var<storage, read> input: array<X>;
@@ -21,6 +21,8 @@ struct Place { x: u32, y: u32, plane: u32, to: u32, ok: bool }
 @group(0) @binding(3) var<storage, read_write> out: array<Y>;
 @group(0) @binding(4) var<storage, read_write> out4: array<vec4<Y>>;
 @group(0) @binding(5) var<uniform> p: Params;
+@group(0) @binding(6) var<storage, read> residual: array<Y>;
+@group(0) @binding(7) var<storage, read> residual4: array<vec4<Y>>;
 
 /** Tile, rows of its channel's plane before it, and its place in the workspace. */
 fn place(id: vec3u) -> Place {
@@ -185,8 +187,13 @@ fn outputTransform(@builtin(global_invocation_id) id: vec3u) {
   if (id.x >= p.tiles) { return; }
   let at = place(id);
   let y = outputTile(at.to, id.y);
-  for (var i = 0u; i < 4u; i++) {
-    if (at.y * 4u + i < p.h) { out4[(at.plane + at.y * 4u + i) * (p.w / 4u) + at.x] = vec4<Y>(y[i]); }
+  for (var i = 0u; i < p.points - 2u; i++) {
+    if (at.y * 4u + i < p.h) {
+      let to = (at.plane + at.y * 4u + i) * (p.w / 4u) + at.x;
+      var v = y[i];
+      if (p.added > 0u) { v += vec4f(residual4[to]); }
+      out4[to] = vec4<Y>(v);
+    }
   }
 }
 
@@ -198,7 +205,12 @@ fn outputTransformRagged(@builtin(global_invocation_id) id: vec3u) {
   for (var i = 0u; i < 4u; i++) {
     let v = y[i];
     for (var j = 0u; j < 4u; j++) {
-      if (at.y * 4u + i < p.h && at.x * 4u + j < p.w) { out[(at.plane + at.y * 4u + i) * p.w + at.x * 4u + j] = Y(v[j]); }
+      if (at.y * 4u + i < p.h && at.x * 4u + j < p.w) {
+        let to = (at.plane + at.y * 4u + i) * p.w + at.x * 4u + j;
+        var u = v[j];
+        if (p.added > 0u) { u += f32(residual[to]); }
+        out[to] = Y(u);
+      }
     }
   }
 }

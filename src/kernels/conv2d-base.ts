@@ -51,6 +51,7 @@ interface Maps {
   readonly input: HasBuffer;
   readonly w: HasBuffer;
   readonly bias: HasBuffer | null;
+  readonly residual: HasBuffer | null;
   readonly out: HasBuffer;
 }
 /** What `maps` reads (k channels of h by w) and makes (rows channels of oh by ow), and where the weight of a row and a k lies. */
@@ -68,7 +69,7 @@ interface Sides {
 
 function product(
   device: Device,
-  { input, w, bias, out }: Maps,
+  { input, w, bias, residual, out }: Maps,
   s: ConvShape,
   sides: Sides,
   grad: 0 | 1,
@@ -80,7 +81,15 @@ function product(
   const depth = Math.ceil(k / 16) * 16 * s.kh * s.kw;
   const groups = columns * Math.ceil(rows / TM);
   const { slice, slices } = cut(depth, groups, 16);
-  const params = { ...sides, padY: s.padY, padX: s.padX, slice: slice / 16, slices, biased: bias ? 1 : 0 };
+  const params = {
+    ...sides,
+    padY: s.padY,
+    padX: s.padX,
+    slice: slice / 16,
+    slices,
+    biased: bias ? 1 : 0,
+    added: residual ? 1 : 0,
+  };
   const values = { ...windowOf(s), GRAD: grad, TM, ...stored };
   const kept = {
     name: `packed${grad ? " turned" : ""}`,
@@ -93,12 +102,12 @@ function product(
     (packing) => pack(device, { input: w, packing }, params, { ...windowOf(s), ...stored }),
     (packed) => {
       if (slices === 1)
-        return maps(device, { input, packed, bias, out }, params, { ...values, Y: storedAs(out) });
+        return maps(device, { input, packed, bias, residual, out }, params, { ...values, Y: storedAs(out) });
       withWorkspace(device, slices * n * rows * oh * ow, "a convolution's slices of its sums", (space) => {
-        maps(device, { input, packed, bias, out: space }, params, { ...values, Y: "f32" });
+        maps(device, { input, packed, bias, residual: null, out: space }, params, { ...values, Y: "f32" });
         sumSlices(
           device,
-          { input: space, bias, out },
+          { input: space, bias, residual, out },
           { n: n * rows * oh * ow, rows, inner: oh * ow, slices },
         );
       });
@@ -106,11 +115,15 @@ function product(
   );
 }
 
-export function baseForward(device: Device, { x, w, bias, out }: ForwardBuffers, s: ConvShape): void {
+export function baseForward(
+  device: Device,
+  { x, w, bias, residual, out }: ForwardBuffers,
+  s: ConvShape,
+): void {
   const { n, c, h, o, oh, ow } = s;
   const T = s.kh * s.kw;
   const sides = { n, k: c, h, w: s.w, rows: o, oh, ow, rowStep: c * T, depthStep: T };
-  product(device, { input: x, w, bias, out }, s, sides, 0);
+  product(device, { input: x, w, bias, residual, out }, s, sides, 0);
 }
 
 export function baseInputGradient(
@@ -121,7 +134,7 @@ export function baseInputGradient(
   const { n, c, h, o, oh, ow } = s;
   const T = s.kh * s.kw;
   const sides = { n, k: o, h: oh, w: ow, rows: c, oh: h, ow: s.w, rowStep: T, depthStep: c * T };
-  product(device, { input: dy, w, bias, out }, s, sides, 1);
+  product(device, { input: dy, w, bias, residual: null, out }, s, sides, 1);
 }
 
 export function baseWeightGradient(
@@ -134,7 +147,7 @@ export function baseWeightGradient(
   const columns = tiles(c * s.kh * s.kw);
   const TM = sideOf(o, columns);
   const { slice, slices } = cut(n * oh * ow, columns * Math.ceil(o / TM), 16);
-  const params = { n, k: c, h, w: s.w, rows: o, oh, ow, padY: s.padY, padX: s.padX, biased: 0 };
+  const params = { n, k: c, h, w: s.w, rows: o, oh, ow, padY: s.padY, padX: s.padX, biased: 0, added: 0 };
   const values = { ...windowOf(s), TM };
   const run = (to: HasBuffer): void =>
     weightGradient(
@@ -146,7 +159,11 @@ export function baseWeightGradient(
   if (slices === 1) return run(out);
   withWorkspace(device, slices * weights, "a convolution's slices of the weight gradient", (space) => {
     run(space);
-    sumSlices(device, { input: space, bias: null, out }, { n: weights, rows: 1, inner: 1, slices });
+    sumSlices(
+      device,
+      { input: space, bias: null, residual: null, out },
+      { n: weights, rows: 1, inner: 1, slices },
+    );
   });
 }
 

@@ -31,22 +31,34 @@ const forward = defineKernel(wgsl.conv2dMatrix, "forward", {
 /** Of k, staged at a time (shaders/lib/matrix.wgsl). */
 const KS = 32;
 
-export function matrixForward(device: Device, { x, w, bias, out }: ForwardBuffers, s: ConvShape): void {
+export function matrixForward(
+  device: Device,
+  { x, w, bias, residual, out }: ForwardBuffers,
+  s: ConvShape,
+): void {
   const [window, sizes] = [windowOf(s), matrixSizes(device)];
   const { n, c, o, oh, ow } = s;
   const depth = Math.ceil(c / KS) * KS * s.kh * s.kw;
   const { slice, slices } = cut(depth, tiles(n * oh * ow) * tiles(o), KS);
-  const params = { ...s, biased: bias ? 1 : 0, slice, slices };
+  const params = { ...s, biased: bias ? 1 : 0, added: residual ? 1 : 0, slice, slices };
   const run = (packed: HasBuffer): void => {
     if (slices === 1)
-      return forward(device, { input: x, packed, bias, out }, params, {
+      return forward(device, { input: x, packed, bias, residual, out }, params, {
         ...window,
         ...sizes,
         Y: storedAs(out),
       });
     withWorkspace(device, slices * n * o * oh * ow, "a convolution's slices of its sums", (space) => {
-      forward(device, { input: x, packed, bias, out: space }, params, { ...window, ...sizes, Y: "f32" });
-      sumSlices(device, { input: space, bias, out }, { n: n * o * oh * ow, rows: o, inner: oh * ow, slices });
+      forward(device, { input: x, packed, bias, residual: null, out: space }, params, {
+        ...window,
+        ...sizes,
+        Y: "f32",
+      });
+      sumSlices(
+        device,
+        { input: space, bias, residual, out },
+        { n: n * o * oh * ow, rows: o, inner: oh * ow, slices },
+      );
     });
   };
   // Weights of one tap lie as they are wanted, where whole quads of channels do.

@@ -23,6 +23,8 @@ export interface ForwardBuffers {
   readonly x: HasBuffer;
   readonly w: HasBuffer;
   readonly bias: HasBuffer | null;
+  /** Added to the result, of its shape and type. */
+  readonly residual: HasBuffer | null;
   readonly out: HasBuffer;
 }
 export interface InputGradientBuffers {

@@ -19,11 +19,12 @@ export function cut(depth: number, groups: number, step: number): { slice: numbe
   return { slice, slices: Math.ceil(depth / slice) };
 }
 
-/** out[i] = bias[i / inner % rows] + Σ_z input[z·n + i], input in f32. */
+/** out[i] = Σ_z input[z·n + i] + bias[i / inner % rows] + residual[i], input in f32. */
 export function sumSlices(
   device: Device,
-  { input, bias, out }: { input: HasBuffer; bias: HasBuffer | null; out: HasBuffer },
+  buffers: { input: HasBuffer; bias: HasBuffer | null; residual: HasBuffer | null; out: HasBuffer },
   sizes: { n: number; rows: number; inner: number; slices: number },
 ): void {
-  add(device, { input, bias, out }, { ...sizes, biased: bias ? 1 : 0 }, { Y: storedAs(out) });
+  const [biased, added] = [buffers.bias ? 1 : 0, buffers.residual ? 1 : 0];
+  add(device, buffers, { ...sizes, biased, added }, { Y: storedAs(buffers.out) });
 }

@@ -91,11 +91,19 @@ interface Layout {
 }
 
 /** Of `rows` rows of tiles from row `first` of the batch on. */
-function transformParams(s: Plane, c: number, first: number, rows: number, layout: Layout, biased = 0) {
+function transformParams(
+  s: Plane,
+  c: number,
+  first: number,
+  rows: number,
+  layout: Layout,
+  biased = 0,
+  added = 0,
+) {
   const [across, down] = [tilesX(s), tilesY(s)];
   const tiles = rows * across;
   const sizes = { first, c, h: s.h, w: s.w, tilesX: across, tilesY: down };
-  return { ...sizes, tiles, padded: 4 * quads(tiles), ...layout, biased, points: 6 };
+  return { ...sizes, tiles, padded: 4 * quads(tiles), ...layout, biased, added, points: 6 };
 }
 
 /** Channels as rows, tiles along them. */
@@ -147,7 +155,7 @@ const covered = (device: Device, rows: number, columns: number): number => {
 /** out[n,rows,h,w] = the 3x3 convolution of input[n,depth,h,w] with w, taken as [rows][depth], or flipped as [depth][rows]. */
 function convolve(
   device: Device,
-  { input, w, bias, out }: { input: HasBuffer; w: HasBuffer; bias: HasBuffer | null; out: HasBuffer },
+  { input, w, bias, residual, out }: Omit<ForwardBuffers, "x"> & { input: HasBuffer },
   s: { n: number; h: number; w: number; rows: number; depth: number; flip: boolean },
 ): void {
   const { rows, depth, flip } = s;
@@ -188,20 +196,33 @@ function convolve(
                   ...{ left: matrices(rows, k4), right: matrices(depth, t4), out: matrices(rows, t4) },
                 },
           );
-          const to = transformParams(s, rows, first, band, layout(rows, 4 * t4), bias ? 1 : 0);
+          const to = transformParams(
+            s,
+            rows,
+            first,
+            band,
+            layout(rows, 4 * t4),
+            bias ? 1 : 0,
+            residual ? 1 : 0,
+          );
           const y = { Y: storedAs(out) };
-          if (aligned) outputTransform(device, { input: products, bias, out4: out }, to, y);
-          else outputTransformRagged(device, { input: products, bias, out }, to, y);
+          if (aligned)
+            outputTransform(device, { input: products, bias, residual4: residual, out4: out }, to, y);
+          else outputTransformRagged(device, { input: products, bias, residual, out }, to, y);
         }),
       );
     }
   });
 }
 
-export function winogradForward(device: Device, { x, w, bias, out }: ForwardBuffers, s: ConvShape): void {
+export function winogradForward(
+  device: Device,
+  { x, w, bias, residual, out }: ForwardBuffers,
+  s: ConvShape,
+): void {
   convolve(
     device,
-    { input: x, w, bias, out },
+    { input: x, w, bias, residual, out },
     { n: s.n, h: s.h, w: s.w, rows: s.o, depth: s.c, flip: false },
   );
 }
@@ -213,7 +234,7 @@ export function winogradInputGradient(
 ): void {
   convolve(
     device,
-    { input: dy, w, bias, out },
+    { input: dy, w, bias, residual: null, out },
     { n: s.n, h: s.h, w: s.w, rows: s.c, depth: s.o, flip: true },
   );
 }

@@ -1,6 +1,7 @@
 // Convolution: forward, input, weight and bias gradients, and which variant computes them.
 // Transposed convolution is the input gradient with a bias.
 import type { Device } from "../gpu/device.ts";
+import { binaryForward } from "./binary.ts";
 import { baseBiasGradient, baseForward, baseInputGradient, baseWeightGradient } from "./conv2d-base.ts";
 import { canSumChannels, productBiasGradient } from "./conv2d-product.ts";
 import type {
@@ -19,6 +20,7 @@ import {
 } from "./conv2d-winograd.ts";
 import type { HasBuffer } from "./kernel.ts";
 import { countClass, defineVariants, halfName, type Variant } from "./variant.ts";
+import { withWorkspace } from "./workspace.ts";
 
 /** A convolution, what is computed of it, and whether x and w are f16 (gradients are made in f32 alone) and w constant. */
 interface Problem extends ConvShape {
@@ -28,6 +30,8 @@ interface Problem extends ConvShape {
 }
 
 interface ConvVariant extends Variant<Problem> {
+  /** Its forward pass adds the residual; else a kernel of its own does. */
+  readonly adds: boolean;
   readonly forward: (device: Device, buffers: ForwardBuffers, s: ConvShape) => void;
   readonly inputGradient: (device: Device, buffers: InputGradientBuffers, s: ConvShape) => void;
   readonly weightGradient: (device: Device, buffers: WeightGradientBuffers, s: ConvShape) => void;
@@ -37,6 +41,7 @@ const variants: readonly ConvVariant[] = [
   {
     name: "matrix",
     can: (device, { half }) => half && device.matrix !== null,
+    adds: true,
     forward: matrixForward,
     // Gradients are of f32, so that these are never asked for.
     inputGradient: baseInputGradient,
@@ -45,6 +50,7 @@ const variants: readonly ConvVariant[] = [
   {
     name: "winograd",
     can: canWinograd,
+    adds: true,
     forward: winogradForward,
     inputGradient: winogradInputGradient,
     weightGradient: winogradWeightGradient,
@@ -52,12 +58,15 @@ const variants: readonly ConvVariant[] = [
   {
     name: "product",
     can: canUnfold,
+    // In each of its sixteen stores it would take lavapipe 0.9 s to compile, beside 0.5 s, for some 1 % of a forward pass.
+    adds: false,
     forward: productForward,
     inputGradient: productInputGradient,
     weightGradient: productWeightGradient,
   },
   {
     name: "base",
+    adds: true,
     forward: baseForward,
     inputGradient: baseInputGradient,
     weightGradient: baseWeightGradient,
@@ -98,10 +107,18 @@ const pickBias = defineVariants(
   ({ n, o, plane }: Planes) => `bias ${o}x${plane} n${countClass(n)}`,
 );
 
-/** out[n,o,oh,ow] = conv(x, w) + bias. */
+/** out[n,o,oh,ow] = conv(x, w) + bias + residual. */
 export function convForward(device: Device, buffers: ForwardBuffers, s: ConvShape): void {
-  const problem = { ...s, half: buffers.x.half ?? false, constant: buffers.w.derived !== undefined };
-  pick(device, { ...problem, pass: "forward" }).forward(device, buffers, s);
+  const { x, w, residual, out } = buffers;
+  const problem = { ...s, half: x.half ?? false, constant: w.derived !== undefined };
+  const variant = pick(device, { ...problem, pass: "forward" });
+  if (!residual || variant.adds) return variant.forward(device, buffers, s);
+  const n = s.n * s.o * s.oh * s.ow;
+  withWorkspace(device, n / (out.half ? 2 : 1), "a convolution before its residual", (space) => {
+    const a = { ...space, half: out.half ?? false };
+    variant.forward(device, { ...buffers, residual: null, out: a }, s);
+    binaryForward(device, "add", { sizes: [n], strides: [[1], [1]] }, { a, b: residual, out });
+  });
 }
 
 /** out[n,c,h,w] = the gradient of sum(conv(x, w)·dy) by x, + bias[c] for transposed convolution. */

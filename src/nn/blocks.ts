@@ -62,7 +62,7 @@ export function resBlock(d: Declarations, o: ResBlockOptions): Block {
       let h = conv1(resample(norm1(x, { silu: true })));
       if (o.useScaleShiftNorm) h = norm2(h, { silu: true, scaleShift: e });
       else h = norm2(add(h, likeTorso(reshape(e, [e.dim(0), out, 1, 1]), h)), { silu: true });
-      return add(skip(resample(x)), conv2(o.dropout ? o.dropout.apply(h) : h));
+      return conv2(o.dropout ? o.dropout.apply(h) : h, { residual: skip(resample(x)) });
     });
 }
 
@@ -99,7 +99,7 @@ export function attentionBlock(d: Declarations, o: AttentionOptions): Block {
     x.engine.scope(() => {
       const flat = reshape(x, [x.dim(0), o.channels, x.size / (x.dim(0) * o.channels)]);
       const h = attention(qkv(norm(flat)), { heads, order: o.useNewAttentionOrder ? "new" : "legacy" });
-      return reshape(add(flat, project(h)), x.shape);
+      return reshape(project(h, { residual: flat }), x.shape);
     });
 }
 

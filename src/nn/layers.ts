@@ -11,6 +11,8 @@ import {
 import { fanIn, type Declarations, type Parameter } from "./parameter.ts";
 
 export type Layer = (x: Tensor) => Tensor;
+/** A layer that adds a residual of its result's shape. */
+export type ConvLayer = (x: Tensor, options?: { readonly residual?: Tensor | null }) => Tensor;
 
 interface ConvOptions {
   readonly kernel?: number;
@@ -29,19 +31,19 @@ export function conv2dLayer(
   inC: number,
   outC: number,
   { kernel = 3, stride = 1, padding = kernel >> 1, zero = false, full = false }: ConvOptions = {},
-): Layer {
+): ConvLayer {
   const init = zero ? 0 : fanIn(inC * kernel * kernel);
   const w = d.add("weight", [outC, inC, kernel, kernel], init, { halvable: !full });
   const b = d.add("bias", [outC], init);
-  return (x) => conv2d(x, w.value, b.value, { stride, padding });
+  return (x, { residual = null } = {}) => conv2d(x, w.value, b.value, { stride, padding, residual });
 }
 
 /** One-by-one convolution over [N, C, L]. weight [out, in, 1], bias [out]. */
-export function conv1dLayer(d: Declarations, inC: number, outC: number, zero = false): Layer {
+export function conv1dLayer(d: Declarations, inC: number, outC: number, zero = false): ConvLayer {
   const init = zero ? 0 : fanIn(inC);
   const w = d.add("weight", [outC, inC, 1], init, { halvable: true });
   const b = d.add("bias", [outC], init);
-  return (x) => conv1d(x, w.value, b.value);
+  return (x, { residual = null } = {}) => conv1d(x, w.value, b.value, { residual });
 }
 
 /** y = x Wᵀ + b. weight [out, in], bias [out]. */

@@ -7,25 +7,42 @@ import {
   conv2dWeightGradient,
   convTranspose2d,
   openDevice,
+  type Tensor,
 } from "../../src/tensor/index.ts";
 import { checkOp, randomArray, relativeError } from "../helpers/check-op.ts";
 import { testEngine } from "../helpers/engine.ts";
 import { testAdapter } from "../helpers/gpu.ts";
 import { convolve, convolveTransposed, weightGradient, type Conv } from "../reference/convolution.ts";
 
-const check = (k: Conv, bias: boolean, height1 = false): Promise<void> => {
+const check = (k: Conv, bias: boolean, height1 = false, residual = false): Promise<void> => {
   const { n, c, h, w, o, kh, kw, stride, padding } = k;
   const oh = Math.floor((h + 2 * (height1 ? 0 : padding) - kh) / stride) + 1;
   const ow = Math.floor((w + 2 * padding - kw) / stride) + 1;
+  const out = height1 ? [n, o, ow] : [n, o, oh, ow];
   const run = height1 ? conv1d : conv2d;
   return checkOp({
     name: JSON.stringify(k),
-    shapes: height1
-      ? [[n, c, w], [o, c, kw], bias ? [o] : null]
-      : [[n, c, h, w], [o, c, kh, kw], bias ? [o] : null],
-    out: height1 ? [n, o, ow] : [n, o, oh, ow],
-    run: (x, wt, b) => run(x, wt, bias ? (b as typeof x) : null, { stride, padding }),
-    reference: (x, wt, b) => convolve(x, wt, b, k, height1 ? 0 : padding),
+    shapes: [
+      ...(height1
+        ? [
+            [n, c, w],
+            [o, c, kw],
+          ]
+        : [
+            [n, c, h, w],
+            [o, c, kh, kw],
+          ]),
+      bias ? [o] : null,
+      residual ? out : null,
+    ],
+    out,
+    run: (x, wt, b, r) =>
+      run(x, wt, bias ? (b as Tensor) : null, { stride, padding, residual: residual ? (r as Tensor) : null }),
+    // Gets what there is.
+    reference: (x, wt, ...rest) => {
+      const y = convolve(x, wt, bias ? rest[0] : undefined, k, height1 ? 0 : padding);
+      return residual ? y.map((v, i) => v + (rest.at(-1)?.[i] as number)) : y;
+    },
     tolerance: 4e-6,
   });
 };
@@ -52,10 +69,13 @@ describe("conv2d", () => {
     ["2x3 stride 3, padding 2", { n: 2, c: 3, h: 6, w: 7, o: 2, kh: 2, kw: 3, stride: 3, padding: 2 }, true],
     ["1x1 over 70 channels", { n: 1, c: 70, h: 3, w: 3, o: 67, kh: 1, kw: 1, stride: 1, padding: 0 }, true],
   ];
-  for (const [name, k, bias] of cases) test(name, () => check(k, bias));
+  for (const [name, k, bias] of cases) {
+    test(name, () => check(k, bias));
+    test(`${name}, plus a residual`, () => check(k, bias, false, true));
+  }
 
   test("conv1d", () =>
-    check({ n: 3, c: 5, h: 1, w: 11, o: 4, kh: 1, kw: 3, stride: 2, padding: 1 }, true, true));
+    check({ n: 3, c: 5, h: 1, w: 11, o: 4, kh: 1, kw: 3, stride: 2, padding: 1 }, true, true, true));
   test("conv1d of one tap", () =>
     check({ n: 2, c: 8, h: 1, w: 16, o: 24, kh: 1, kw: 1, stride: 1, padding: 0 }, true, true));
 
@@ -114,12 +134,15 @@ describe("conv2d", () => {
     const { n, c, h, w, o, kh, kw, stride, padding } = k;
     const [x, wt] = [randomArray(n * c * h * w, 1), randomArray(o * c * kh * kw, 2)];
     const [x64, wt64] = [Float64Array.from(x), Float64Array.from(wt)];
-    const want = convolve(x64, wt64, undefined, k);
-    const dy = randomArray(want.length, 3);
+    const plain = convolve(x64, wt64, undefined, k);
+    const [dy, added] = [randomArray(plain.length, 3), randomArray(plain.length, 4)];
+    const want = plain.map((v, i) => v + (added[i] as number));
     const { y, grads } = engine.scope(() => {
       const [tx, tw] = [engine.tensor(x, [n, c, h, w]), engine.tensor(wt, [o, c, kh, kw])];
+      const [oh, ow] = [h, w].map((v, i) => Math.floor((v + 2 * padding - (i ? kw : kh)) / stride) + 1);
+      const residual = engine.tensor(added, [n, o, oh as number, ow as number]);
       tx.requiresGrad = tw.requiresGrad = true;
-      const y = conv2d(tx, tw, null, { stride, padding });
+      const y = conv2d(tx, tw, null, { stride, padding, residual });
       return { y, grads: engine.gradients(y, [tx, tw], engine.tensor(dy, y.shape)) };
     });
     const got = await Promise.all([y, ...grads].map((t) => t?.read()));

@@ -129,21 +129,33 @@ describe("a tile of subgroup matrices", () => {
       randomArray(s.o, 7),
     ] as const;
     const [input, weights, bias] = [engine.tensor(x), engine.tensor(w), engine.tensor(b)];
+    const added = randomArray(s.n * s.o * oh * ow, 8);
+    const residual = engine.tensor(added);
     poison(engine, [slices * s.n * s.o * oh * ow]);
     const out = engine.empty([s.n, s.o, oh, ow]);
     const sums = engine.empty([slices, s.n, s.o, oh, ow]);
     const packed = engine.empty([taps, s.o, 4 * Math.ceil(s.c / 4)]);
     // Sixteen of k at a time (EMULATION): in four slices of whole ones.
     const slice = 16 * Math.ceil((taps * Math.ceil(s.c / 16)) / slices);
-    const params = { ...s, oh, ow, padY: s.padding, padX: s.padding, biased: 1, slice, slices };
+    const params = { ...s, oh, ow, padY: s.padding, padX: s.padding, biased: 1, added: 1, slice, slices };
     const constants = { KH: s.kh, KW: s.kw, STRIDE: s.stride, ...size, Y: "f32" };
     pack(engine.device, { input: weights, packing: packed }, params, constants);
-    forward(engine.device, { input, packed, bias, out: slices > 1 ? sums : out }, params, constants);
+    forward(
+      engine.device,
+      { input, packed, bias, residual, out: slices > 1 ? sums : out },
+      params,
+      constants,
+    );
     const n = s.n * s.o * oh * ow;
     if (slices > 1)
-      sumSlices(engine.device, { input: sums, bias, out }, { n, rows: s.o, inner: oh * ow, slices });
+      sumSlices(
+        engine.device,
+        { input: sums, bias, residual, out },
+        { n, rows: s.o, inner: oh * ow, slices },
+      );
     const [x64, w64, b64] = [Float64Array.from(x), Float64Array.from(w), Float64Array.from(b)];
-    expect(relativeError(await out.read(), convolve(x64, w64, b64, s))).toBeLessThan(2e-6);
-    for (const t of [input, weights, bias, out, sums, packed]) t.dispose();
+    const want = convolve(x64, w64, b64, s).map((v, i) => v + (added[i] as number));
+    expect(relativeError(await out.read(), want)).toBeLessThan(2e-6);
+    for (const t of [residual, input, weights, bias, out, sums, packed]) t.dispose();
   });
 });

@@ -89,19 +89,32 @@ function check(op: string, rank: number, channelAxis: number) {
   };
 }
 
+/** ConvOptions of a convolution, and what is added to its result. */
+export interface ConvolutionOptions extends ConvOptions {
+  /** Of the result's shape and of x's dtype: added where the result is stored, one pass over memory less than `add`. */
+  readonly residual?: Tensor | null;
+}
+
 function convolution(name: string, rank: number) {
-  return defineOp<[Tensor, Tensor, Tensor | null], [options?: ConvOptions]>(name, {
-    inputs: 3,
+  const checkShapes = check(name, rank, 1);
+  const outShape = (s: ConvShape): Shape => (rank === 3 ? [s.n, s.o, s.ow] : [s.n, s.o, s.oh, s.ow]);
+  const op = defineOp<[Tensor, Tensor, Tensor | null, Tensor | null], [options: ConvOptions]>(name, {
+    inputs: 4,
     half: true,
-    check: check(name, rank, 1),
-    forward(x, w, bias, options = {}) {
+    check(x, w, bias, residual, options) {
+      checkShapes(x, w, bias, options);
+      if (!residual) return;
+      expectDtype(name, residual, x.dtype, "residual");
+      expectShape(name, residual, outShape(sizes(x.shape, w.shape, options)), "residual");
+    },
+    forward(x, w, bias, residual, options) {
       const s = sizes(x.shape, w.shape, options);
-      const out = x.engine.empty(rank === 3 ? [s.n, s.o, s.ow] : [s.n, s.o, s.oh, s.ow], x.dtype, name);
-      convForward(x.device, { x, w, bias, out }, s);
+      const out = x.engine.empty(outShape(s), x.dtype, name);
+      convForward(x.device, { x, w, bias, residual, out }, s);
       return { out };
     },
     save: (_, x, w) => [w.requiresGrad ? x : null, x.requiresGrad ? w : null],
-    backward(dy, [x, w], needs, xShape, wShape, bShape, options = {}) {
+    backward(dy, [x, w], needs, xShape, wShape, bShape, _, options) {
       const { engine, device } = dy;
       const s = sizes(xShape, wShape, options);
       const empty = (shape: Shape): Tensor => engine.empty(shape, "f32", `${name} gradient`);
@@ -113,15 +126,18 @@ function convolution(name: string, rank: number) {
       if (dx) convInputGradient(device, { dy, w: withoutForms(w as Tensor), bias: null, out: dx }, s);
       if (dw) convWeightGradient(device, { x: x as Tensor, dy, out: dw }, s);
       if (db) convBiasGradient(device, { dy, out: db }, { n: s.n, o: s.o, plane: s.oh * s.ow });
-      return [dx, dw, db];
+      return [dx, dw, db, needs[3] ? dy : null];
     },
   });
+  return (x: Tensor, w: Tensor, b: Tensor | null, options: ConvolutionOptions = {}): Tensor =>
+    op(x, w, b, options.residual ?? null, options);
 }
 
 /**
  * y[n,o,i,j] = b[o] + sum over c,k,l of w[o,c,k,l]·x[n,c,i·stride + k - padding, j·stride + l - padding] (PyTorch's conv2d, a
- * correlation). x: f32[N,C,H,W], w: f32[O,C,KH,KW], b: f32[O] or null; y: f32[N,O,OH,OW] with
- * OH = floor((H + 2·padding - KH)/stride) + 1. Any sizes. Saves x for the gradient of w, w for that of x, only where needed.
+ * correlation), plus the residual where one is given. x: f32[N,C,H,W], w: f32[O,C,KH,KW], b: f32[O] or null; y and the residual:
+ * f32[N,O,OH,OW] with OH = floor((H + 2·padding - KH)/stride) + 1. Any sizes. Saves x for the gradient of w, w for that of x, only
+ * where needed.
  */
 export const conv2d = convolution("conv2d", 4);
 
@@ -191,7 +207,7 @@ export const convTranspose2d = defineOp<[Tensor, Tensor, Tensor | null], [option
         needs[1] ? empty(wShape) : null,
         needs[2] && bShape ? empty(bShape) : null,
       ];
-      if (dx) convForward(device, { x: dy, w: w as Tensor, bias: null, out: dx }, s);
+      if (dx) convForward(device, { x: dy, w: w as Tensor, bias: null, residual: null, out: dx }, s);
       if (dw) convWeightGradient(device, { x: dy, dy: x as Tensor, out: dw }, s);
       if (db) convBiasGradient(device, { dy, out: db }, { n: s.n, o: s.c, plane: s.h * s.w });
       return [dx, dw, db];
