@@ -69,10 +69,12 @@ fn seen(n: u32, y: u32, x: u32, i: u32, j: u32) -> u32 {
 
 // acc[i] += left[k][8 row + i] * right[k][column + 16 j], j = 0 .. 3, over the sixteen staged k; thread l has row l / 16, column l % 16.
 fn multiply(acc: ptr<function, array<vec4f, 8>>, l: u32) {
+  // The remainder changes nothing; from it Dawn's compiler knows that no index of the loop needs to be clamped.
+  let row = l / 16u % (TM / 8u);
   workgroupBarrier();
   for (var k = 0u; k < 16u; k++) {
-    let a = left[k * LEFT + l / 16u * 2u];
-    let c = left[k * LEFT + l / 16u * 2u + 1u];
+    let a = left[k * LEFT + row * 2u];
+    let c = left[k * LEFT + row * 2u + 1u];
     let r = k * PITCH + l % 16u;
     let b = vec4f(right[r], right[r + 16u], right[r + 32u], right[r + 48u]);
     //!repeat e 0..4
