@@ -7,7 +7,7 @@ diagnostic(off, chromium.subgroup_matrix_uniformity);
 //   forward: out[n,o,y,x] = bias[o] + sum over c,i,j of w[o,c,i,j] x[n,c,y STRIDE + i - padY, x STRIDE + j - padX] + residual[n,o,y,x]
 // Rows are channels o, columns pixels. k runs tap by tap over channels padded to KS, so that a slice of it lies in one tap: a lane
 // stages numbers of its one pixel, whose place it works out once a slice. Few tiles leave a GPU idle: k is cut into slices then,
-// whose sums go to out[z] as Y = f32 (conv2d.wgsl's sumSlices adds them up).
+// whose sums go to out[z] as Y = f32 (conv2d.slices.wgsl adds them up).
 const KH = 3u; //!param
 const KW = 3u; //!param
 const STRIDE = 1u; //!param
@@ -28,23 +28,27 @@ var<private> image: u32;
 var<private> top: u32;
 var<private> side: u32;
 var<private> into: u32;
+// Of the slice of k that is staged next: its tap, and its first channel.
+var<private> tap: u32;
+var<private> c0: u32;
 //!include lib/matrix.wgsl
 
+// A thread packs sixteen taps, which lie side by side in w: the cache serves all but the first.
 @compute @workgroup_size(64)
 fn pack(@builtin(global_invocation_id) id: vec3u) {
   let quads = (p.c + 3u) / 4u;
   if (id.x >= quads) { return; }
-  var v = vec4h();
-  for (var e = 0u; e < min(4u, p.c - id.x * 4u); e++) { v[e] = input[(id.y * p.c + id.x * 4u + e) * T + id.z]; }
-  packing[(id.z * p.o + id.y) * quads + id.x] = v;
+  for (var t = id.z * 16u; t < min(T, id.z * 16u + 16u); t++) {
+    var v = vec4h();
+    for (var e = 0u; e < min(4u, p.c - id.x * 4u); e++) { v[e] = input[(id.y * p.c + id.x * 4u + e) * T + t]; }
+    packing[(t * p.o + id.y) * quads + id.x] = v;
+  }
 }
 
 /** Slices of KS that a tap has. */
 fn steps() -> u32 { return (p.c + KS - 1u) / KS; }
 
 fn stage(l: u32, k0: u32) {
-  let tap = k0 / KS / steps();
-  let c0 = k0 / KS % steps() * KS;
   let quads = (p.c + 3u) / 4u;
   for (var x = l; x < 64u * KS / 4u; x += WG) {
     let row = x / (KS / 4u);
@@ -63,6 +67,11 @@ fn stage(l: u32, k0: u32) {
     var b = f16();
     if (inside && c0 + k < p.c) { b = input[at + (c0 + k) * size]; }
     right[k * RP + l % 64u] = b;
+  }
+  c0 += KS;
+  if (c0 >= p.c) {
+    c0 = 0u;
+    tap++;
   }
 }
 
@@ -94,5 +103,7 @@ fn forward(
   side = pixel % p.ow * STRIDE - p.padX;
   let depth = T * steps() * KS;
   let first = select(0u, wg.z * p.slice, sliced);
+  tap = first / KS / steps();
+  c0 = first / KS % steps() * KS;
   tile(l, subgroup, first, select(depth, min(depth, first + p.slice), sliced));
 }

@@ -1,5 +1,5 @@
 // Tiles of 64 by 64 through subgroup matrices (tensor cores): f16 in, sums in f32. Four subgroups of SG lanes own 32 by 32 each, as
-// matrices of MM by MN that take MK of k a step; 32 of k at a time are staged in workgroup memory (13.8 KiB in all). The including
+// matrices of MM by MN that take MK of k a step; 32 of k at a time are staged in workgroup memory (13.5 KiB in all). The including
 // file enables the extensions and defines
 //   stage(l, k0)                   writes the KS numbers of k from k0 on to left[row * LP + k] and right[k * RP + column], zero past the ends
 //   put(row, column, value: f32)   the result, which it guards

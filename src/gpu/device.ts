@@ -81,7 +81,9 @@ export class Device {
     this.half = gpu.features.has("shader-f16");
     const fixed = info.subgroupMinSize === info.subgroupMaxSize;
     this.subgroupSize = gpu.features.has("subgroups") && fixed ? (info.subgroupMinSize ?? 0) : 0;
-    this.matrix = options.matrices && fixed && gpu.features.has(MATRICES) ? matrixOf(info) : null;
+    // The kernels stage 64 columns by four subgroups, a lane one or more rows of a column.
+    const staged = [16, 32, 64].includes(this.subgroupSize);
+    this.matrix = options.matrices && staged && gpu.features.has(MATRICES) ? matrixOf(info) : null;
     this.pool = new Pool(gpu, options.poolBytes ?? 2 ** 30);
     this.placeholder = gpu.createBuffer({ size: 256, usage: GPUBufferUsage.STORAGE, label: "placeholder" });
     this.queue = new Queue(gpu, this.placeholder, options.waiting);

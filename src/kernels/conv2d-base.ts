@@ -25,9 +25,16 @@ const floats = { S: "f32", W4: "vec4f" };
 const halves = { S: "f16", W4: "vec4h" };
 const sides = each("TM", 64, 128);
 const tm = (v: Values): number => Number(v["TM"]);
+const runs = each("CP", 1, 4, 16);
+/** Channels of a tap that K takes together: all of few, else sixteen at a time. */
+const runOf = (k: number): number => (k === 1 ? 1 : k <= 4 ? 4 : 16);
 const pack = defineKernel(wgsl.conv2d, "pack", {
-  grid: (p, v) => [Math.ceil(quads(p.rows) / 64), Math.ceil(p.k / 16) * 16, taps(v)],
-  values: combine(windows, [floats, halves]),
+  grid: (p, v) => [
+    Math.ceil(quads(p.rows) / 16),
+    Math.ceil((Math.ceil(p.k / Number(v["CP"])) * Number(v["CP"])) / 4),
+    Math.ceil(taps(v) / 16),
+  ],
+  values: combine(windows, runs, [floats, halves]),
 });
 const maps = defineKernel(wgsl.conv2d, "maps", {
   grid: (p, v) => {
@@ -35,8 +42,8 @@ const maps = defineKernel(wgsl.conv2d, "maps", {
     return [x, Math.ceil(p.rows / tm(v)), Math.max(z, p.slices)];
   },
   values: [
-    ...combine(windows, sides, each("GRAD", 0, 1), [{ ...floats, Y: "f32" }]),
-    ...combine(windows, sides, [{ GRAD: 0, ...halves }], each("Y", "f32", "f16")),
+    ...combine(windows, sides, runs, each("GRAD", 0, 1), [{ ...floats, Y: "f32" }]),
+    ...combine(windows, sides, runs, [{ GRAD: 0, ...halves }], each("Y", "f32", "f16")),
   ],
 });
 const weightGradient = defineKernel(wgsl.conv2d, "weightGradient", {
@@ -45,7 +52,7 @@ const weightGradient = defineKernel(wgsl.conv2d, "weightGradient", {
 });
 /** Rows of a tile: 128 where they are filled and enough tiles are left. */
 const sideOf = (rows: number, columns: number): number =>
-  rows % 128 === 0 && (rows / 128) * columns >= BUSY / 2 ? 128 : 64;
+  rows % 128 === 0 && (rows / 128) * columns >= BUSY ? 128 : 64;
 
 interface Maps {
   readonly input: HasBuffer;
@@ -78,7 +85,9 @@ function product(
   const stored = { S: storedAs(input), W4: storedInFours(input) };
   const columns = tiles(n * oh * ow);
   const TM = sideOf(rows, columns);
-  const depth = Math.ceil(k / 16) * 16 * s.kh * s.kw;
+  const [CP, T] = [runOf(k), s.kh * s.kw];
+  const width = Math.ceil(k / CP) * CP;
+  const depth = Math.ceil((width * T) / 16) * 16;
   const groups = columns * Math.ceil(rows / TM);
   const { slice, slices } = cut(depth, groups, 16);
   const params = {
@@ -90,29 +99,24 @@ function product(
     biased: bias ? 1 : 0,
     added: residual ? 1 : 0,
   };
-  const values = { ...windowOf(s), GRAD: grad, TM, ...stored };
+  const values = { ...windowOf(s), GRAD: grad, TM, CP, ...stored };
   const kept = {
     name: `packed${grad ? " turned" : ""}`,
-    floats: (depth * 4 * quads(rows)) / (input.half ? 2 : 1),
+    floats: (width * T * 4 * quads(rows)) / (input.half ? 2 : 1),
   };
-  withDerived(
-    device,
-    w,
-    kept,
-    (packing) => pack(device, { input: w, packing }, params, { ...windowOf(s), ...stored }),
-    (packed) => {
-      if (slices === 1)
-        return maps(device, { input, packed, bias, residual, out }, params, { ...values, Y: storedAs(out) });
-      withWorkspace(device, slices * n * rows * oh * ow, "a convolution's slices of its sums", (space) => {
-        maps(device, { input, packed, bias, residual: null, out: space }, params, { ...values, Y: "f32" });
-        sumSlices(
-          device,
-          { input: space, bias, residual, out },
-          { n: n * rows * oh * ow, rows, inner: oh * ow, slices },
-        );
-      });
-    },
-  );
+  const run = (packed: HasBuffer): void => {
+    if (slices === 1)
+      return maps(device, { input, packed, bias, residual, out }, params, { ...values, Y: storedAs(out) });
+    withWorkspace(device, slices * n * rows * oh * ow, "a convolution's slices of its sums", (space) => {
+      maps(device, { input, packed, bias, residual: null, out: space }, params, { ...values, Y: "f32" });
+      const sizes = { n: n * rows * oh * ow, rows, inner: oh * ow, slices };
+      sumSlices(device, { input: space, bias, residual, out }, sizes);
+    });
+  };
+  // Weights of a 1x1 lie for its input gradient as they are wanted, where whole quads and slices do.
+  if (T === 1 && sides.rowStep === 1 && k % 16 === 0 && rows % 4 === 0) return run(w);
+  const constants = { ...windowOf(s), CP, ...stored };
+  withDerived(device, w, kept, (packing) => pack(device, { input: w, packing }, params, constants), run);
 }
 
 export function baseForward(

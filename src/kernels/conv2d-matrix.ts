@@ -18,7 +18,7 @@ import { withDerived, withWorkspace } from "./workspace.ts";
 import * as wgsl from "./wgsl.gen.ts";
 
 const pack = defineKernel(wgsl.conv2dMatrix, "pack", {
-  grid: (p, v) => [Math.ceil(quads(p.c) / 64), p.o, taps(v)],
+  grid: (p, v) => [Math.ceil(quads(p.c) / 64), p.o, Math.ceil(taps(v) / 16)],
   values: combine(matrixValues, windows),
 });
 const forward = defineKernel(wgsl.conv2dMatrix, "forward", {

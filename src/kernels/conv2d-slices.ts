@@ -12,9 +12,13 @@ const add = defineKernel(wgsl.conv2dSlices, "main", {
 /** Workgroups that keep a large GPU busy: two for each of its some 130 processors. */
 export const BUSY = 256;
 
-/** A sum of `depth` terms in slices for `groups` workgroups, each of whole `step`s and of 256 terms at least: terms of one, how many. */
+/**
+ * A sum of `depth` terms in slices for `groups` workgroups: terms of one, in whole `step`s, and how many. Where half of a large GPU is
+ * busy without, they would cost more than they bring; of 512 terms at least, of 256 where the workgroups are very few.
+ */
 export function cut(depth: number, groups: number, step: number): { slice: number; slices: number } {
-  const want = Math.max(1, Math.min(Math.ceil(BUSY / groups), Math.floor(depth / 256)));
+  const most = groups >= BUSY / 2 ? 1 : Math.floor(depth / (groups < 32 ? 256 : 512));
+  const want = Math.max(1, Math.min(Math.ceil(BUSY / groups), most));
   const slice = Math.ceil(depth / want / step) * step;
   return { slice, slices: Math.ceil(depth / slice) };
 }

@@ -41,6 +41,8 @@ const variants: readonly ConvVariant[] = [
   {
     name: "matrix",
     can: (device, { half }) => half && device.matrix !== null,
+    // It takes 32 channels of a tap at a time.
+    wins: (_, { c }) => c >= 16,
     adds: true,
     forward: matrixForward,
     // Gradients are of f32, so that these are never asked for.

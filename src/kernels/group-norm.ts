@@ -77,7 +77,7 @@ interface NormVariant extends Variant<Problem> {
   readonly backward: Launch<BackwardBuffers>;
 }
 
-/** Workgroups that keep a large GPU busy, and values that make one worth launching. */
+/** Workgroups that keep a large GPU busy, and values that make a part of a channel worth it. */
 const [BUSY, WORTH] = [512, 4096];
 /** Runs `fn` with the parts that each channel goes in, of about one length and none empty, and room for what each leaves. */
 function inParts(
@@ -106,7 +106,10 @@ const variants: readonly NormVariant[] = [
   {
     name: "parts",
     wins: (d, q) =>
-      !d.software && q.batch * q.groups < BUSY / 2 && (q.size * q.channels) / q.groups >= 4 * WORTH,
+      !d.software &&
+      q.size >= 1024 &&
+      q.batch * q.groups < BUSY / 2 &&
+      (q.size * q.channels) / q.groups >= 4 * WORTH,
     forward: (d, b, params, values) =>
       inParts(d, params, values, (p, space) => {
         parts.measure(d, { x: b.x, partial_out: space }, p, values);

@@ -59,7 +59,9 @@ export class Declarations {
 }
 
 const ALIGN = 64; // elements: views of a flat tensor start at a multiple of 256 bytes
-const KEPT = 2 ** 28; // bytes that kernels may keep of what they derive from frozen weights (four times the weights)
+// Bytes that kernels may keep of what they derive from frozen weights: Winograd's form on software adapters, four times the weights;
+// packed weights on hardware, once as much (more for layers of few channels).
+const KEPT = { software: { factor: 4, most: 2 ** 28 }, hardware: { factor: 1, most: 2 ** 30 } };
 const CHUNK = 2 ** 24; // elements of a flat tensor at most, unless one parameter is larger (64 MiB)
 
 export interface Place {
@@ -106,9 +108,10 @@ export class ParameterSet {
     this.flat = sizes.map((n, chunk) =>
       this.#zeros(n, "parameters", half && parameters[chunk]?.halvable ? "f16" : "f32"),
     );
+    const { factor, most } = KEPT[engine.device.software ? "software" : "hardware"];
     for (const [p, t] of this.views(this.flat)) {
       t.requiresGrad = options.trainable;
-      if (!options.trainable && 16 * this.count <= KEPT) t.markConstant();
+      if (!options.trainable && 4 * factor * this.count <= most) t.markConstant();
       this.#values.set(p, t);
       p.value = t;
     }

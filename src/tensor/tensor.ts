@@ -181,7 +181,7 @@ export class Tensor {
     return this;
   }
 
-  /** Says that the values stay as they are: kernels may keep what they derive from them (four times the memory for 3x3 weights). */
+  /** Says that the values stay as they are: kernels may keep what they derive from them (of 3x3 weights four times the memory on software adapters, as much again on hardware). */
   markConstant(): this {
     this.storage.derived(this.#place, true);
     return this;

@@ -168,6 +168,11 @@ describe("conv2d", () => {
     await compare(engine, "1x1, 128 rows of the gradient", { n: 2, c: 128, h: 64, w: 65, o: 5, ...one });
     await compare(engine, "3x3, 128 rows of weights", { n: 1, c: 1024, h: 3, w: 2, o: 128, ...three });
     await compare(engine, "3x3 in slices", { n: 1, c: 61, h: 6, w: 5, o: 67, ...three });
+    // One channel, and three: sixteen taps a slice of K, and four.
+    const many = { kh: 33, kw: 17, stride: 1, padding: 9 };
+    await compare(engine, "33x17 of one channel in slices", { n: 1, c: 1, h: 40, w: 36, o: 1, ...many });
+    await compare(engine, "7x7 of three channels", { n: 2, c: 3, h: 9, w: 11, o: 4, ...many, kh: 7, kw: 7 });
+    await compare(engine, "1x1 as they lie", { n: 2, c: 12, h: 5, w: 3, o: 32, ...one });
     await compare(engine, "3x3 in slices, stride 2", { n: 2, c: 70, h: 9, w: 7, o: 80, ...three, stride: 2 });
     engine.device.destroy();
   });

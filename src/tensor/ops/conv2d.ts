@@ -52,7 +52,7 @@ function transposedSizes(xShape: Shape, wShape: Shape, { stride = 1, padding = 0
   };
 }
 
-/** Weights without what kernels keep of constants: forms for gradients as well would double what those take, for some 4 % of a step. */
+/** Weights without what kernels keep of constants: forms for gradients as well would double what those take, for some 4 % of a step (Winograd's). */
 const withoutForms = ({ buffer, offset, bytes, half }: Tensor): HasBuffer => ({
   buffer,
   offset,
@@ -136,7 +136,7 @@ function convolution(name: string, rank: number) {
 /**
  * y[n,o,i,j] = b[o] + sum over c,k,l of w[o,c,k,l]·x[n,c,i·stride + k - padding, j·stride + l - padding] (PyTorch's conv2d, a
  * correlation), plus the residual where one is given. x: f32[N,C,H,W], w: f32[O,C,KH,KW], b: f32[O] or null; y and the residual:
- * f32[N,O,OH,OW] with OH = floor((H + 2·padding - KH)/stride) + 1. Any sizes. Saves x for the gradient of w, w for that of x, only
+ * f32[N,O,OH,OW] with OH = floor((H + 2·padding - KH)/stride) + 1. Any sizes; x, w, residual and y may be f16. Saves x for the gradient of w, w for that of x, only
  * where needed.
  */
 export const conv2d = convolution("conv2d", 4);
