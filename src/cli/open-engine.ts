@@ -36,7 +36,7 @@ export async function openEngine(
   checkChoices(device);
   if (matrices && device.matrix === null)
     console.log(
-      `tensor_cores: ${gpu.name} offers no subgroup matrices of float16 with subgroups of one size; none are used`,
+      `tensor_cores: ${gpu.name} offers no subgroup matrices of float16 with subgroups of one size, 16 to 64 lanes; none are used`,
     );
   return {
     engine: new Engine(device),

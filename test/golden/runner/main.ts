@@ -3,7 +3,7 @@
 import path from "node:path";
 import { adapterChoice, closeGpu, openGpu } from "../../../src/cli/dawn.ts";
 import { tuningOf } from "../../../src/cli/tuning.ts";
-import { Engine, openDevice } from "../../../src/tensor/index.ts";
+import { checkChoices, Engine, openDevice } from "../../../src/tensor/index.ts";
 import { halfErrors } from "./half.ts";
 import { openFolder, type Folder } from "./manifest.ts";
 import { runFolder } from "./run.ts";
@@ -17,6 +17,7 @@ async function main(path: string): Promise<number> {
     kernels: process.env["DEFT_KERNEL"] ?? "",
     tuning: await tuningOf(gpu.identity),
   });
+  checkChoices(device);
   const times = process.env["GOLDEN_TIMES"] === "1";
   const only = process.env["GOLDEN_ONLY"];
   const engine = new Engine(device);
