@@ -9,6 +9,7 @@
 // `input` is what maps reads, [n, k, h, w]; `out` is [n, rows, oh, ow]. Few tiles leave a GPU idle: K is cut into slices then, whose
 // sums go to out[z] (conv2d.slices.wgsl adds them up). S, W4 and Y are how the input, the packed weights and out are stored. bias has
 // `biased` = 0 where there is none, residual `added` = 0.
+// Staging goes through loops: written out eight times, with loads before stores, SwiftShader compiled it for minutes and ended.
 const KH = 3u; //!param
 const KW = 3u; //!param
 const STRIDE = 1u; //!param
@@ -23,7 +24,6 @@ const THREADS = 2u * TM;
 const PITCH = 66u; // of a staged line of 64, against bank conflicts
 const LEFT = TM / 4u + 1u; // vec4s of a staged line: one more than the tile has
 const NONE = 0xffffffffu;
-const i = 0u; //!drop
 const e = 0u; //!drop
 struct Params { n: u32, k: u32, h: u32, w: u32, rows: u32, oh: u32, ow: u32, padY: u32, padX: u32, biased: u32, slice: u32, slices: u32, added: u32, rowStep: u32, depthStep: u32 }
 @group(0) @binding(0) var<storage, read> input: array<S>;
@@ -126,34 +126,30 @@ fn maps(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) wgs: vec3u, @
   //!end
   var acc: array<vec4f, 8>;
   for (var slice = first; slice < end; slice++) {
-    //!repeat i 0..2
-    let k_i = (l + THREADS * i) / (TM / 4u);
-    let quad_i = (l + THREADS * i) % (TM / 4u);
-    var a_i = vec4f();
-    if (m0 / 4u + quad_i < quads && slice * 16u + k_i < T * width()) {
-      a_i = vec4f(packed[(slice * 16u + k_i) * quads + m0 / 4u + quad_i]);
+    for (var i = 0u; i < 2u; i++) {
+      let k = (l + THREADS * i) / (TM / 4u);
+      let quad = (l + THREADS * i) % (TM / 4u);
+      var a = vec4f();
+      if (m0 / 4u + quad < quads && slice * 16u + k < T * width()) {
+        a = vec4f(packed[(slice * 16u + k) * quads + m0 / 4u + quad]);
+      }
+      left[k * LEFT + quad] = a;
     }
-    //!end
     //!if CP == 16
     let place = seen(image, y, x, tap / KW, tap % KW);
     //!end
-    //!repeat i 0..512/TM
-    let r_i = l / 64u + THREADS / 64u * i;
-    var b_i = 0.0;
-    //!if CP == 16
-    if (place != NONE && step * 16u + r_i < p.k) { b_i = f32(input[place + (step * 16u + r_i) * size]); }
-    //!else
-    let tap_i = (slice * 16u + r_i) / CP;
-    let place_i = seen(image, y, x, tap_i / KW, tap_i % KW);
-    if (tap_i < T && r_i % CP < p.k && place_i != NONE) { b_i = f32(input[place_i + r_i % CP * size]); }
-    //!end
-    //!end
-    //!repeat i 0..2
-    left[k_i * LEFT + quad_i] = a_i;
-    //!end
-    //!repeat i 0..512/TM
-    right[r_i * PITCH + l % 64u] = b_i;
-    //!end
+    for (var i = 0u; i < 1024u / THREADS; i++) {
+      let k = l / 64u + THREADS / 64u * i;
+      var b = 0.0;
+      //!if CP == 16
+      if (place != NONE && step * 16u + k < p.k) { b = f32(input[place + (step * 16u + k) * size]); }
+      //!else
+      let tap = (slice * 16u + k) / CP;
+      let place = seen(image, y, x, tap / KW, tap % KW);
+      if (tap < T && k % CP < p.k && place != NONE) { b = f32(input[place + k % CP * size]); }
+      //!end
+      right[k * PITCH + l % 64u] = b;
+    }
     multiply(&acc, l);
     //!if CP == 16
     step++;
@@ -186,11 +182,6 @@ fn weightGradient(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_in
   let columns = p.k * T;
   let plane = p.oh * p.ow;
   let end = min(p.n * plane, (wg.z + 1u) * p.slice);
-  //!repeat i 0..512/TM
-  let column_i = l / 16u + THREADS / 16u * i;
-  let q_i = n0 + column_i;
-  let channel_i = q_i / T * p.h * p.w;
-  //!end
   var acc: array<vec4f, 8>;
   for (var k0 = wg.z * p.slice; k0 < end; k0 += 16u) {
     let k = k0 + l % 16u;
@@ -199,24 +190,22 @@ fn weightGradient(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_in
     let y = at / p.ow;
     let x = at - y * p.ow;
     let origin = (image * p.rows + m0) * plane + at;
-    //!repeat i 0..2
-    let quad_i = l / 16u + THREADS / 16u * i;
-    var a_i = vec4f();
-    //!repeat e 0..4
-    if (k < end && m0 + quad_i * 4u + e < p.rows) { a_i[e] = dy[origin + (quad_i * 4u + e) * plane]; }
-    //!end
-    //!end
-    //!repeat i 0..512/TM
-    let place_i = seen(image, y, x, q_i % T / KW, q_i % KW);
-    var b_i = 0.0;
-    if (k < end && q_i < columns && place_i != NONE) { b_i = f32(input[place_i + channel_i]); }
-    //!end
-    //!repeat i 0..2
-    left[l % 16u * LEFT + quad_i] = a_i;
-    //!end
-    //!repeat i 0..512/TM
-    right[l % 16u * PITCH + column_i] = b_i;
-    //!end
+    for (var i = 0u; i < 2u; i++) {
+      let quad = l / 16u + THREADS / 16u * i;
+      var a = vec4f();
+      //!repeat e 0..4
+      if (k < end && m0 + quad * 4u + e < p.rows) { a[e] = dy[origin + (quad * 4u + e) * plane]; }
+      //!end
+      left[l % 16u * LEFT + quad] = a;
+    }
+    for (var i = 0u; i < 1024u / THREADS; i++) {
+      let column = l / 16u + THREADS / 16u * i;
+      let q = n0 + column;
+      let place = seen(image, y, x, q % T / KW, q % KW);
+      var b = 0.0;
+      if (k < end && q < columns && place != NONE) { b = f32(input[place + q / T * p.h * p.w]); }
+      right[l % 16u * PITCH + column] = b;
+    }
     multiply(&acc, l);
   }
   for (var i = 0u; i < 8u; i++) {
