@@ -164,9 +164,10 @@ describe("conv2d", () => {
     const engine = new Engine(await openDevice(await testAdapter(), { kernels: "base" }));
     const one = { stride: 1, padding: 0, kh: 1, kw: 1 };
     const three = { stride: 1, padding: 1, kh: 3, kw: 3 };
-    await compare(engine, "1x1, 128 rows", { n: 2, c: 5, h: 64, w: 65, o: 128, ...one });
-    await compare(engine, "1x1, 128 rows of the gradient", { n: 2, c: 128, h: 64, w: 65, o: 5, ...one });
-    await compare(engine, "3x3, 128 rows of weights", { n: 1, c: 1024, h: 3, w: 2, o: 128, ...three });
+    // 256 tiles of 128 rows at least, or they have 64.
+    await compare(engine, "1x1, 128 rows", { n: 2, c: 5, h: 128, w: 65, o: 128, ...one });
+    await compare(engine, "1x1, 128 rows of the gradient", { n: 2, c: 128, h: 128, w: 65, o: 5, ...one });
+    await compare(engine, "3x3, 128 rows of weights", { n: 1, c: 1824, h: 3, w: 2, o: 128, ...three });
     await compare(engine, "3x3 in slices", { n: 1, c: 61, h: 6, w: 5, o: 67, ...three });
     // One channel, and three: sixteen taps a slice of K, and four.
     const many = { kh: 33, kw: 17, stride: 1, padding: 9 };
@@ -174,6 +175,17 @@ describe("conv2d", () => {
     await compare(engine, "7x7 of three channels", { n: 2, c: 3, h: 9, w: 11, o: 4, ...many, kh: 7, kw: 7 });
     await compare(engine, "1x1 as they lie", { n: 2, c: 12, h: 5, w: 3, o: 32, ...one });
     await compare(engine, "3x3 in slices, stride 2", { n: 2, c: 70, h: 9, w: 7, o: 80, ...three, stride: 2 });
+    const compiled = [...engine.device.cache.keys()];
+    for (const form of [
+      /maps.* GRAD=0 TM=128/,
+      /maps.* GRAD=1 TM=128/,
+      /weightGradient.* TM=128/,
+      /slices\/main/,
+    ])
+      expect(
+        compiled.some((key) => form.test(key)),
+        String(form),
+      ).toBe(true);
     engine.device.destroy();
   });
 
